@@ -1,0 +1,5 @@
+"""`python -m eddy` is the `eddy` command."""
+
+from eddy.cli.main import app
+
+app()

@@ -1,0 +1,75 @@
+"""`eddy bench`: the figures of the documentation, measured here."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eddy.cli.console import JSON_HELP
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, help="Measure what the documentation claims.")
+
+_FIGURES = (
+    ("wire_bytes", "bytes on the wire"),
+    ("deploy_s", "deployment at 2,400 baud"),
+    ("channel_use", "channel use"),
+    ("infer_us", "scoring, normal window"),
+    ("infer_anomalous_us", "scoring, anomalous window"),
+    ("load_ms", "loading"),
+    ("train_ms", "training"),
+    ("ram_bytes", "RAM"),
+)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure what the documentation claims."""
+
+
+@app.command("far-edge")
+def far_edge(
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Isolation forests of 10 to 50 trees on a device and on a 2,400-baud line, beside the paper's way."""
+    from eddy.bench import far_edge as measurement
+    from eddy.cli import console
+    from eddy.cli.progress import Display
+
+    console.check_writable(json)
+    with Display(console.progress_console(), "far edge") as display:
+        result = measurement.run(progress=display.update)
+    console.result_console(json).print(table(result["rows"]))
+    if json is not None:
+        console.write_json(json, result)
+
+
+def table(rows: list[Mapping[str, Any]]) -> "Table":
+    """For each number of trees: ours, the baseline of the same run with how many times it needs, the paper's printed figures."""
+    from rich.table import Table
+
+    shown = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "Eddy", "baseline", "times", "paper"):
+        shown.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(f"[bold]{row['trees']} trees[/bold]")
+        baseline, paper = row.get("baseline", {}), row.get("paper", {})
+        for name, title in _FIGURES:
+            mine, theirs = row.get(name), baseline.get(name)
+            times = f"{theirs / mine:,.3g}" if mine and theirs and name != "channel_use" else ""
+            shown.add_row(title, _cell(name, mine), _cell(name, theirs), times, _cell(name, paper.get(name)))
+    return shown
+
+
+def _cell(name: str, value: float | None) -> str:
+    from eddy.dashboard import figures
+
+    if value is None:
+        return figures.ABSENT
+    if name == "channel_use":
+        return figures.percent(value)
+    if name.endswith("_bytes"):
+        return f"{figures.count(value)} B"
+    return figures.seconds(value / {"_s": 1, "us": 1e6, "ms": 1e3}[name[-2:]])

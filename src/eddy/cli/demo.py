@@ -1,0 +1,66 @@
+"""`eddy demo`: the whole loop at work, on this machine."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from eddy.cli.console import JSON_HELP
+
+app = typer.Typer(no_args_is_help=True, help="Play a whole system on this machine.")
+
+Rate = Literal["500", "1000", "2000", "native"]
+
+
+@app.callback()
+def demo() -> None:
+    """Play a whole system on this machine."""
+
+
+@app.command()
+def pump(
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The NASA/IMS folder, or .npz shards of IMS or FEMTO; without it a bearing is simulated."),
+    ] = None,
+    bearing: Annotated[str, typer.Option(help="Which bearing the first device listens to: 1 to 4 (IMS), 1_1, 2_1, 3_1 (FEMTO).")] = "1",
+    rate: Annotated[Rate, typer.Option(help="Sampling rate in Hz, sub-sampled as in the paper.")] = "native",
+    devices: Annotated[int, typer.Option(min=1, max=16, help="Devices, each on a bearing and a line of its own.")] = 1,
+    speed: Annotated[float, typer.Option(min=0.1, max=10_000, help="How many times faster than real the line runs.")] = 60.0,
+    loss: Annotated[float, typer.Option(min=0, max=0.9, help="Share of frames that the line loses.")] = 0.0,
+    corrupt: Annotated[float, typer.Option(min=0, max=0.5, help="Share of bytes that the line corrupts.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=1, max=2_147_483_562, help="The same seed plays the same run.")] = 1,
+    port: Annotated[str | None, typer.Option(help="Serial port of a real device, such as /dev/ttyUSB0; emulated without it.")] = None,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a self-contained HTML report.")] = None,
+) -> None:
+    """A pump's bearing wears out: the device learns, warns, and gets better models over a 2,400-baud line.
+
+    Plays the Tiny-MLOps loop with a real MicroPython as the device, an emulated power line and the gateway.
+    """
+    from eddy.cli import console, outcome
+    from eddy.cli.progress import Display
+    from eddy.sim import pump as stage
+
+    console.check_writable(json, report)
+    settings = stage.Settings(
+        data=data,
+        bearing=bearing,
+        rate_hz=None if rate == "native" else int(rate),
+        devices=devices,
+        speed=speed,
+        loss=loss,
+        corrupt=corrupt,
+        seed=seed,
+        port=port,
+    )
+    with Display(console.progress_console(), "pump") as display:
+        result = stage.run(settings, display.update)
+    console.result_console(json).print(outcome.of_run(result))
+    if json is not None:
+        console.write_json(json, result)
+    if report is not None:
+        from eddy.dashboard.report import render
+
+        console.write_text(report, render(result))
+        console.progress_console().print(f"report: {report}", markup=False)

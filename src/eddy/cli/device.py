@@ -1,0 +1,89 @@
+"""`eddy device`: real boards. Nothing here has been tried on hardware yet; `--dry-run` shows what would be done."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from eddy.cli.console import JSON_HELP
+
+app = typer.Typer(no_args_is_help=True, help="Real boards.")
+
+Arch = Literal["xtensawin", "xtensa", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp", "rv32imc", "none"]
+
+
+@app.callback()
+def device() -> None:
+    """Real boards."""
+
+
+@app.command()
+def install(
+    port: Annotated[str, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.")],
+    arch: Annotated[Arch, typer.Option(help="Native code for the fast twins: xtensawin is the ESP32; none leaves them out.")] = "xtensawin",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; touch nothing.")] = False,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Put the compiled kernel and its entry point on a board that runs MicroPython (not tried on hardware yet)."""
+    import tempfile
+
+    from eddy.cli import console
+
+    console.check_writable(json)
+    with tempfile.TemporaryDirectory(prefix="eddy-") as folder:
+        commands = plan(port, Path(folder) / "flash")
+        if not dry_run:
+            _check(port)
+        files = _firmware(Path(folder), None if arch == "none" else arch)
+        out = console.result_console(json)
+        out.print(f"{len(files)} files, {sum(files.values()):,} bytes, native code: {arch}", markup=False)
+        for command in commands:
+            out.print(f"{'would run' if dry_run else 'running'}: {' '.join(command)}", markup=False, soft_wrap=True)
+            if not dry_run:
+                _run(command)
+    if json is not None:
+        console.write_json(json, {"port": port, "arch": arch, "dry_run": dry_run, "files": files, "commands": commands})
+
+
+def plan(port: str, flash: Path) -> list[list[str]]:
+    """The commands that put the content of a folder on a board and start it anew.
+
+    Args:
+        port: Serial port of the board.
+        flash: Folder with what belongs on the board's root.
+    """
+    mpremote = ["mpremote", "connect", port]
+    return [[*mpremote, "fs", "cp", "-r", str(flash / "lib"), ":/"], [*mpremote, "reset"]]
+
+
+def _firmware(folder: Path, arch: str | None) -> dict[str, int]:
+    """Compiles the kernel; returns bytes by name of what goes to the board."""
+    from eddy.links.micropython import firmware
+
+    flash = firmware(folder, arch) / "flash"
+    return {str(file.relative_to(flash)): file.stat().st_size for file in sorted(flash.rglob("*")) if file.is_file()}
+
+
+def _check(port: str) -> None:
+    from importlib.util import find_spec
+
+    from eddy.errors import LinkLost, ToolMissing
+
+    if find_spec("mpremote") is None:
+        raise ToolMissing("mpremote is not installed: pip install 'eddy[device]'")
+    if not Path(port).exists():
+        raise LinkLost(f"there is no {port}: plug the board in, and see which port appears with 'mpremote devs'")
+
+
+def _run(command: Sequence[str]) -> None:
+    import subprocess
+    import sys
+
+    from eddy.errors import LinkLost
+
+    result = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
+    if result.returncode:
+        said = (result.stderr or result.stdout).strip().splitlines()
+        reason = said[-1] if said else f"exit code {result.returncode}"
+        raise LinkLost(f"{' '.join(command)} failed: {reason}. Is MicroPython on the board, and the port free?")

@@ -1,0 +1,1 @@
+"""Built-in functions for gateway and cloud, one per file."""

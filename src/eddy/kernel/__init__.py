@@ -1,0 +1,1 @@
+"""The kernel: runs unchanged on MicroPython and CPython."""

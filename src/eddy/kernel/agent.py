@@ -1,0 +1,363 @@
+"""The agent: what a device runs. It hosts the engines, deploys champions and talks to the gateway.
+
+The names are those of figure 2 of the Tiny-MLOps paper; the numbers in comments are the steps of its section IV.
+"""
+
+import gc
+import sys
+
+from eddy.kernel import codec, package
+from eddy.kernel.comm import ACK, HOP, PACKAGE, DataComm
+from eddy.kernel.engines import ANOMALOUS, TRAINING, DataIn, LocalInference, LocalTraining, unusable
+from eddy.kernel.errors import EddyError, OutOfMemory, Refused, StorageFull
+from eddy.kernel.forest import Forest
+from eddy.kernel.function import CONFIGURE, SAMPLE, TICK, Instance, Sample
+from eddy.kernel.hop import Outbox
+from eddy.kernel.slots import Slots
+from eddy.kernel.store import FileStore, read_map, write_map
+
+MYPY = False
+if MYPY:
+    from typing import Any, Protocol
+
+    from eddy.kernel.comm import Clock, Link
+
+    class Driver(Protocol):
+        """A sensor; real ones are in `targets`."""
+
+        ended: bool
+
+        def read(self, ready: bool) -> "tuple[memoryview[int], int, int] | None":
+            """(int16 samples, time_ns, period_ns), or None; `ready` false asks for patience."""
+
+
+DEFAULTS: "dict[str, Any]" = {
+    "window": 10240,  # samples
+    "features": ["rms", "mean_abs_difference", "peak_to_peak"],
+    "train_windows": 120,
+    "trees": 50,
+    "subsample": 100,
+    "quantile": 980,  # per mille
+    "seed": 1,
+    "normal_every": 20,  # windows
+    "batch": 200,  # bytes of reports on the line at once
+}
+"""What a device does when its settings say nothing else; the settings of a package change it."""
+
+_CHECKPOINT = 16  # windows between two checkpoints of the training: few flash writes, little to repeat after a power cut
+_CONFIRM = 3  # windows that a new champion must score before it is confirmed
+_RETRY_MS = 20000  # line time after which a batch that nobody has acknowledged is sent again
+
+
+class ModelDeployment:
+    """Model Deployment Agent: packages the local champion, verifies those that come, keeps both slots.
+
+    A slot holds the length of its head (2 bytes), the head `{"f": feature names, "c": settings}`, and the model's runtime image.
+
+    Args:
+        folder: Of the slots.
+        identity: Settings with `key` (public key that packages must be signed with), `device` and `class`.
+    """
+
+    def __init__(self, folder: str, identity: "dict[str, Any]") -> None:
+        self.slots = Slots(folder)
+        self._identity = identity
+        self.sequence = 0  # of what runs; 0 is the champion born here
+        self.forest: Forest | None = None
+        self.head: dict[str, Any] = {}
+
+    def boot(self) -> bool:
+        """Load what should run; False when there is nothing yet."""
+        found = self.slots.boot()
+        if found is None:
+            return False
+        self.sequence, data = found
+        end = 2 + (data[0] << 8 | data[1])
+        head: Any = codec.decode(memoryview(data)[2:end])
+        self.head = head
+        self.forest = Forest.from_image(memoryview(data)[end:])
+        return True
+
+    def package_local(self, forest: Forest, names: list[str]) -> None:
+        """Step 2: put the champion that was trained here together with its pipeline into a slot."""
+        self._install(0, forest, {"f": names, "c": {}})
+        self.slots.confirm()
+
+    def receive(self, data: bytes) -> None:
+        """Step 10, then 3: verify a package and install it as a trial.
+
+        Raises:
+            EddyError: Refused; what ran runs on.
+        """
+        known = self._identity
+        try:
+            manifest, parts = package.open_package(data, known["key"], known["device"], known["class"], self.slots.sequence())
+            new: dict[str, Any] = parts
+            head: dict[str, Any] = {"f": new.get("f", self.head.get("f")), "c": dict(self.head.get("c", {}))}
+            forest = self.forest
+            if "m" in new:
+                forest = Forest.from_wire(new["m"])
+                head["c"].pop("threshold", None)  # belonged to the model before
+            if forest is None:
+                raise Refused("a package without a model came before the first champion: train or deploy one first")
+            head["c"].update(new.get("c", {}))
+            engine(forest, head)  # what cannot run is refused before it is stored
+            self._install(manifest.sequence, forest, head)
+        except MemoryError:
+            raise OutOfMemory("the package does not fit on the heap: deploy fewer trees")
+
+    def _install(self, sequence: int, forest: Forest, head: "dict[str, Any]") -> None:
+        encoded = codec.encode(head)
+        self.slots.install(sequence, len(encoded).to_bytes(2, "big") + encoded, forest.seal())
+        self.sequence = sequence
+        self.forest = forest
+        self.head = head
+
+    def revert(self) -> None:
+        """Back to the last confirmed slot."""
+        self.slots.revert()
+        self.boot()
+
+
+def engine(forest: Forest, head: "dict[str, Any]") -> Instance:
+    """Steps 3 and 4: a model and its pipeline in execution, its threshold configured.
+
+    Raises:
+        EddyError: It cannot run here.
+    """
+    inference = LocalInference(head["f"])
+    inference.use(forest)
+    instance = Instance(inference, "inference")
+    instance.feed(CONFIGURE, head["c"])
+    return instance
+
+
+class Agent:
+    """One device.
+
+    Args:
+        folder: Where its flash is mounted.
+        settings: `device`, `class`, `key` (32 bytes) and whatever of `DEFAULTS` differs.
+        link: The line to the gateway.
+        driver: The sensor.
+        clock: Line time.
+    """
+
+    def __init__(self, folder: str, settings: "dict[str, Any]", link: "Link", driver: "Driver", clock: "Clock") -> None:
+        self._folder = folder
+        self._base = dict(DEFAULTS)
+        self._base.update(settings)
+        self._settings = self._base
+        self._driver = driver
+        self._clock = clock
+        device = settings["device"]
+        self._device = device
+        self._comm = DataComm(link, primary=False, partial=folder + "/partial")
+        self._windows = Outbox("windows", device, FileStore(folder + "/windows"))
+        self._events = Outbox("events", device, FileStore(folder + "/events"))
+        self._boxes = (self._events, self._windows)
+        self._sent: dict[str, int] = {}  # line time at which a stream's oldest batch left
+        self._time_ns = 0
+        self._normal = 0  # windows since one was reported
+        self._reason = 0  # why the sensor's last window was unusable
+        self._trial = 0
+        self.counts = {"windows": 0, "reported": 0, "anomalies": 0, "unusable": 0, "lost": 0}
+        self._deployment = ModelDeployment(folder + "/slots", settings)
+        self._training: Instance | None = None
+        self._learner: LocalTraining | None = None
+        self._inference: Instance | None = None
+        index = self._start()
+        self._data_in = Instance(DataIn(self._settings["window"], index), "data_in")
+        self._event({"e": "boot", "sequence": self._deployment.sequence, "interpreter": sys.implementation.name})
+
+    # --- life ---
+
+    def _start(self) -> int:
+        """Load the champion, or go on with the training; the index of the next window."""
+        index = 0
+        checkpoint = None
+        saved: dict[Any, Any] | None = read_map(self._folder + "/progress")
+        if saved:
+            index = saved["index"] + _CHECKPOINT  # numbers up to there may have been given
+            checkpoint = saved["training"]
+        if self._deployment.boot():
+            self._load()
+            self._trial = _CONFIRM if self._deployment.slots.trial() else 0
+        else:
+            wanted = self._settings
+            self._learner = LocalTraining(
+                wanted["features"], wanted["train_windows"], wanted["trees"], wanted["subsample"], wanted["quantile"], wanted["seed"]
+            )
+            self._training = Instance(self._learner, "training")
+            if checkpoint:
+                self._training.restore(checkpoint)
+        return index
+
+    def _load(self) -> None:
+        deployment = self._deployment
+        if deployment.forest is None:
+            return
+        self._inference = engine(deployment.forest, deployment.head)
+        self._settings = dict(self._base)
+        self._settings.update(deployment.head["c"])
+
+    def finished(self) -> bool:
+        """The sensor's data have ended and everything said has been acknowledged."""
+        return self._driver.ended and self._ready()
+
+    def _ready(self) -> bool:
+        """Nothing to train, nothing to send: the sensor may go on. Only a replay waits for it."""
+        training = self._learner is not None and self._learner.complete()
+        return not training and not any(box.pending() for box in self._boxes) and self._comm.quiet()
+
+    def step(self) -> int:
+        """One turn: the line, then one tree, or one chunk of samples.
+
+        Returns:
+            Milliseconds of line time to wait for bytes; 0 when there is more to do.
+        """
+        wait = self._talk()
+        if self._training is not None and self._learner is not None and self._learner.complete():
+            self._train(self._training)
+            return 0
+        chunk = self._driver.read(self._ready())
+        if chunk is None:
+            return wait
+        samples, self._time_ns, period_ns = chunk
+        for index, time_ns, row in self._data_in.feed(SAMPLE, Sample("samples", self._device, 0, self._time_ns, [samples, period_ns])):
+            self._time_ns = time_ns
+            self._window(index, row)
+        return 0
+
+    # --- windows ---
+
+    def _window(self, index: int, row: list[int]) -> None:
+        self.counts["windows"] += 1
+        reason = unusable(row)
+        if reason != self._reason:
+            self._reason = reason
+            self._event({"e": "sensor", "index": index, "reason": reason})
+        if reason:
+            self.counts["unusable"] += 1
+        else:
+            sample = Sample("features", self._device, index, self._time_ns, row)
+            if self._inference is not None:
+                self._infer(self._inference, sample)
+            elif self._training is not None:  # step 1
+                self._training.feed(SAMPLE, sample)
+                self._report([index, -1, TRAINING, 0, row])
+        if index % _CHECKPOINT == 0:
+            training = self._training.checkpoint() if self._training else None
+            write_map(self._folder + "/progress", {"index": index, "training": training})
+
+    def _infer(self, inference: Instance, sample: Sample) -> None:
+        """Step 5, and 6: every anomaly and every n-th normal window goes to the gateway."""
+        try:
+            score, label = inference.feed(SAMPLE, sample)[0]
+        except (EddyError, MemoryError):
+            if not self._trial:
+                raise
+            self._revert()
+            return
+        if self._trial:
+            self._trial -= 1
+            if not self._trial:
+                self._deployment.slots.confirm()
+                self._event({"e": "confirmed", "sequence": self._deployment.sequence})
+        if label == ANOMALOUS:
+            self.counts["anomalies"] += 1
+        else:
+            self._normal += 1
+        if label == ANOMALOUS or self._normal >= self._settings["normal_every"]:
+            self._report([sample.seq, score, label, self._deployment.sequence, sample.value])
+        if self._normal >= self._settings["normal_every"]:
+            self._normal = 0
+
+    def _revert(self) -> None:
+        """A champion on trial has failed: back to the one before."""
+        self._deployment.revert()
+        self._trial = 0
+        self._load()
+        self._event({"e": "reverted", "sequence": self._deployment.sequence})
+
+    def _train(self, training: Instance) -> None:
+        """Step 1, second half: one tree; after the last one step 2 and 3."""
+        out = training.feed(TICK, self._time_ns)
+        if not out:
+            return
+        forest: Forest = out[0]
+        self._training = self._learner = None  # their memory is needed
+        gc.collect()
+        self._deployment.package_local(forest, self._settings["features"])
+        self._load()
+        self._event(
+            {
+                "e": "trained",
+                "trees": forest.trees,
+                "subsample": forest.subsample,
+                "threshold": forest.threshold,
+                "seed": self._settings["seed"],
+                "rows": self._settings["train_windows"],
+                "features": self._settings["features"],
+                "quantile": self._settings["quantile"],
+            }
+        )
+        gc.collect()
+
+    # --- talking ---
+
+    def _report(self, value: list[object]) -> None:
+        self.counts["reported"] += 1
+        self._keep(self._windows, value)
+
+    def _event(self, value: dict[str, object]) -> None:
+        self._keep(self._events, value)
+
+    def _keep(self, box: Outbox, value: object) -> None:
+        try:
+            box.keep(self._time_ns, value)
+        except StorageFull:  # the outbox has numbered the loss: the gateway gets a gap record
+            self.counts["lost"] += 1
+
+    def _talk(self) -> int:
+        now = self._clock.now_ms()
+        self._comm.listen(now)
+        while True:
+            came = self._comm.take()
+            if came is None:
+                break
+            kind, data = came
+            if kind == ACK:
+                for box in self._boxes:
+                    if box.acknowledge(data):
+                        self._sent.pop(box.stream, None)
+            elif kind == PACKAGE:
+                self._deploy(data)
+        for box in self._boxes:
+            if self._comm.arq.idle() and box.pending() and now - self._sent.get(box.stream, -_RETRY_MS) >= _RETRY_MS:
+                batch = box.batch(self._settings["batch"])
+                if batch:
+                    self._comm.send(HOP, batch)
+                    self._sent[box.stream] = now
+        return self._comm.speak(self._clock.now_ms())
+
+    def _deploy(self, data: bytes) -> None:
+        """Step 10 at the device; then 3 and 4."""
+        gc.collect()
+        try:
+            self._deployment.receive(data)
+            self._load()
+        except EddyError as error:
+            self._event({"e": "refused", "code": error.code, "why": str(error)[:80], "sequence": self._deployment.slots.sequence()})
+            return
+        self._trial = _CONFIRM
+        self._training = self._learner = None
+        self._event({"e": "installed", "sequence": self._deployment.sequence})
+        gc.collect()
+
+    def figures(self) -> "dict[str, Any]":
+        """Counts of windows, of the line, and the heap as it is now, bytes."""
+        gc.collect()
+        stats = dict(self._comm.arq.stats)
+        used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+        return {"counts": self.counts, "line": stats, "heap_used": used}

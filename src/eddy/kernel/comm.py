@@ -1,0 +1,126 @@
+"""Data Comm manager: typed objects over a line, the same at both ends.
+
+The line's own receipts (`arq`) only say that bytes crossed the wire. That a sample is safe is said by the hop's acknowledgement, an
+object of its own that leaves after the receiver has stored the sample.
+"""
+
+import os
+import struct
+
+from eddy.kernel.arq import Arq
+
+MYPY = False
+if MYPY:
+    from typing import Protocol
+
+    class Link(Protocol):
+        """What carries bytes; real ones are in `links` and `targets`."""
+
+        def read(self) -> bytes:
+            """Bytes that have come; never waits."""
+
+        def write(self, data: bytes) -> None:
+            """Put bytes on the line."""
+
+    class Clock(Protocol):
+        """What tells line time; see `clock`."""
+
+        def now_ms(self) -> int:
+            """Milliseconds."""
+
+
+HOP = 72  # "H": a batch of samples, device to gateway
+ACK = 65  # "A": the hop's acknowledgement, gateway to device
+PACKAGE = 80  # "P": something to deploy, gateway to device
+
+_STEP = 512  # bytes of an unfinished object between two writes to flash: about 2 s of line, and few writes
+_HEAD = "<II"  # in front of the kept part: identity and size of the object
+_IDLE_MS = 1000
+
+
+class DataComm:
+    """Sends and receives objects over a link; goes on after a reset in the middle of a large one.
+
+    Args:
+        link: A Link, or anything with its two methods.
+        primary: True at exactly one end of the line.
+        partial: File for the received part of an unfinished object; None keeps it in RAM only.
+        max_object: Largest object taken, bytes; the sender of a larger one is told.
+    """
+
+    def __init__(self, link: "Link", primary: bool, partial: str | None = None, max_object: int = 32768) -> None:
+        self._link = link
+        self._partial = partial
+        self._kept: tuple[tuple[int, int] | None, int] = (None, 0)  # which object is in the file, bytes of it that are there
+        self.arq = Arq(primary, 1 + primary, max_object=max_object, resume=self._load())
+
+    def send(self, kind: int, data: bytes) -> int:
+        """Queue an object; returns the handle that `arq.finished` names."""
+        return self.arq.send(bytes([kind]) + data)
+
+    def quiet(self) -> bool:
+        """Nothing on its way in either direction."""
+        return self.arq.idle() and self.arq.partial() is None
+
+    def listen(self, now_ms: int) -> None:
+        """Read what has come; never waits. Then `take` all there is before `speak`: taking an object is what acknowledges it.
+
+        Args:
+            now_ms: Line time.
+        """
+        data = self._link.read()
+        if data:
+            self.arq.receive(data, now_ms)
+            if self._partial:
+                self._keep(self._partial)
+
+    def take(self) -> tuple[int, bytes] | None:
+        """The next object that has come whole: (kind, data)."""
+        data = self.arq.take()
+        return (data[0], data[1:]) if data else None
+
+    def speak(self, now_ms: int) -> int:
+        """Write what is due; never waits.
+
+        Returns:
+            Milliseconds of line time until the next turn, unless bytes come earlier.
+        """
+        burst = self.arq.poll(now_ms)
+        if burst:
+            self._link.write(burst)
+        due = self.arq.deadline(now_ms)
+        return _IDLE_MS if due is None else max(0, min(_IDLE_MS, due - now_ms))
+
+    def _keep(self, path: str) -> None:
+        """Append to the file what has come of the unfinished object, now and then."""
+        partial = self.arq.partial()
+        if partial is None:
+            if self._kept[0] is not None:
+                os.remove(path)
+                self._kept = (None, 0)
+            return
+        key, size, length, data = partial
+        identity = (key, size)
+        if self._kept[0] != identity:
+            with open(path, "wb") as file:
+                file.write(struct.pack(_HEAD, key, size))
+            self._kept = (identity, 0)
+        if length - self._kept[1] >= _STEP:
+            with open(path, "ab") as file:
+                file.write(data[self._kept[1] : length])
+            self._kept = (identity, length)
+
+    def _load(self) -> tuple[int, int, bytes] | None:
+        if not self._partial:
+            return None
+        try:
+            with open(self._partial, "rb") as file:
+                data = file.read()
+        except OSError:
+            return None
+        if len(data) < 8:  # the power went before the head was there
+            os.remove(self._partial)
+            return None
+        key, size = struct.unpack(_HEAD, data[:8])
+        self._kept = ((key, size), len(data) - 8)
+        return key, size, data[8:]

@@ -1,0 +1,205 @@
+"""The engines of the far edge, as functions: Data In manager, Local Training Engine, Local Inference Engine (Tiny-MLOps, section IV).
+
+Each is a `Function`: plain-data state, no clock, no I/O. The agent hosts them on a device; any other node can host them as well.
+"""
+
+from array import array
+
+from eddy.kernel import features
+from eddy.kernel.errors import BadInput, ModelError, SampleError
+from eddy.kernel.forest import Forest
+from eddy.kernel.function import Function, Sample
+from eddy.kernel.trainer import Trainer
+from eddy.kernel.window import Windower
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+NORMAL = 0
+ANOMALOUS = 1
+TRAINING = 2
+
+STUCK = 1  # every sample of the window is the same: the sensor or its cable is dead
+SATURATED = 2  # the window spans the whole range of the converter: its features would be those of the clipping
+
+_FULL_SPAN = 16 * 65535  # peak_to_peak of a window that reaches both ends of int16
+_PEAK_TO_PEAK = features.NAMES.index("peak_to_peak")
+
+
+def unusable(row: list[int]) -> int:
+    """STUCK, SATURATED, or 0 for a row of all features that can be scored and learned from."""
+    if row[_PEAK_TO_PEAK] == 0:
+        return STUCK
+    return SATURATED if row[_PEAK_TO_PEAK] >= _FULL_SPAN else 0
+
+
+class DataIn(Function):
+    """Data In manager: buffers samples, windows them, and computes every feature of each window.
+
+    In: chunks `[int16 samples, period_ns]`, time of the first sample. Out: `[index, time_ns, row]` per window; the index is dense over
+    the windows of a device, the row has the order of `features.NAMES`.
+
+    Args:
+        size: Samples in a window.
+        index: Number of the first window.
+    """
+
+    def __init__(self, size: int, index: int = 0) -> None:
+        self.index = index
+        self._windower = Windower(size)
+
+    def on(self, sample: Sample) -> "list[Any]":
+        """A chunk of any length; gives the windows that it completes."""
+        samples, period_ns = sample.value
+        out: list[Any] = []
+        taken = 0
+        while taken < len(samples):
+            taken += self._windower.push(samples[taken:], sample.time_ns + taken * period_ns, period_ns)
+            if self._windower.ready():
+                time_ns, window = self._windower.take()
+                out.append([self.index, time_ns, features.compute(window)])
+                self.index += 1
+        return out
+
+    def state(self) -> "Any":
+        """The partial window and the next index."""
+        return [self.index, self._windower.state()]
+
+    def restore(self, state: "Any") -> None:
+        """Go on in the middle of a window."""
+        self.index, windower = state
+        self._windower.restore(windower)
+
+
+class LocalTraining(Function):
+    """Local Training Engine: gathers the first windows, then builds the champion, one tree per tick, and calibrates its threshold.
+
+    In: rows of all features. Out of the last tick: the forest.
+
+    The threshold is the score that `quantile` per mille of the training windows do not exceed: a fixed 0.6, as in the paper, suits no
+    bearing that was tried.
+
+    Args:
+        names: Features to learn from.
+        rows: Windows to gather before training starts, 2 to 256.
+        trees, subsample, seed: Of the isolation forest.
+        quantile: Per mille of the training windows that shall be normal.
+    """
+
+    def __init__(self, names: list[str], rows: int, trees: int, subsample: int, quantile: int, seed: int) -> None:
+        if not 2 <= rows <= 256:
+            raise BadInput("a champion is trained on 2 to 256 windows, not %d: change `train_windows`" % rows)
+        if not 0 < quantile <= 1000:
+            raise BadInput("the quantile is %d per mille: change it to 1 to 1000" % quantile)
+        self._columns = columns(names)
+        self._wanted = rows
+        self._shape = (trees, min(subsample, rows), seed)
+        self._quantile = quantile
+        self._rows = array("i")
+        self._trainer: Trainer | None = None
+
+    def gathered(self) -> int:
+        """Windows held so far."""
+        return len(self._rows) // len(self._columns)
+
+    def complete(self) -> bool:
+        """Whether the next ticks train."""
+        return self.gathered() >= self._wanted
+
+    def on(self, sample: Sample) -> "list[Any]":
+        """One more row; more than wanted are ignored."""
+        if not self.complete():
+            self._rows.extend(array("i", [sample.value[i] for i in self._columns]))
+        return []
+
+    def tick(self, time_ns: int) -> "list[Any]":
+        """One tree; the forest when it was the last one."""
+        if not self.complete():
+            return []
+        if self._trainer is None:
+            trees, subsample, seed = self._shape
+            self._trainer = Trainer(self._rows, len(self._columns), trees, subsample, seed)
+        if self._trainer.step():
+            return []
+        forest = self._trainer.forest()
+        forest.calibrate(self._rows, self._quantile)
+        return [forest]
+
+    def state(self) -> "Any":
+        """Rows and, in the middle of training, the half-built forest."""
+        return [bytes(self._rows), self._trainer.state() if self._trainer else None]
+
+    def restore(self, state: "Any") -> None:
+        """Gather or train on; ends with the same bits as if it had never stopped."""
+        rows, trainer = state
+        self._rows = array("i", rows)
+        self._trainer = Trainer.restore(trainer) if trainer is not None else None
+
+
+class LocalInference(Function):
+    """Local Inference Engine: scores rows of all features with the champion.
+
+    In: rows in the order of `features.NAMES`. Out: `[score Q16, label]`. Configure: `threshold` (Q16). Model: a runtime image.
+
+    Args:
+        names: Features that the champion uses, in its order.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self._columns = columns(names)
+        self.threshold = 0
+        self._forest: Forest | None = None
+
+    def model(self, data: bytes) -> "list[Any]":
+        """Put a champion into execution; its own threshold applies until another is configured."""
+        self.use(Forest.from_image(data))
+        return []
+
+    def use(self, forest: Forest) -> None:
+        """As `model`, without a copy."""
+        if forest.features != len(self._columns):
+            raise ModelError("the model takes %d features, its pipeline names %d" % (forest.features, len(self._columns)))
+        self._forest = forest
+        self.threshold = forest.threshold
+
+    def configure(self, settings: "dict[str, Any]") -> "list[Any]":
+        """Another threshold without another deployment."""
+        threshold = settings.get("threshold")
+        if threshold is not None:
+            if not isinstance(threshold, int) or not 0 <= threshold <= 65536:
+                raise BadInput("threshold %r: a score between 0 and 65536 (1.0) is needed" % (threshold,))
+            self.threshold = threshold
+        return []
+
+    def on(self, sample: Sample) -> "list[Any]":
+        """Score one window."""
+        if self._forest is None:
+            raise SampleError("no champion yet: train or deploy one first")
+        row = sample.value
+        score = self._forest.score([row[i] for i in self._columns])
+        return [[score, ANOMALOUS if score > self.threshold else NORMAL]]
+
+    def state(self) -> "Any":
+        """Champion, pipeline and threshold."""
+        return [self._columns, self.threshold, self._forest.to_image() if self._forest else None]
+
+    def restore(self, state: "Any") -> None:
+        """Infer on elsewhere."""
+        self._columns, threshold, image = state
+        self._forest = None
+        if image is not None:
+            self.model(image)
+        self.threshold = threshold
+
+
+def columns(names: list[str]) -> list[int]:
+    """Where the named features stand in a row of all of them.
+
+    Raises:
+        ModelError: A feature that this kernel does not compute.
+    """
+    for name in names:
+        if name not in features.NAMES:
+            raise ModelError("feature %s is not known here; known are %s" % (name, ", ".join(features.NAMES)))
+    return [features.NAMES.index(name) for name in names]

@@ -1,0 +1,223 @@
+"""Features of a window of vibration: exact integers, the same on every interpreter.
+
+Input are int16 counts; what a count is worth is the source's affair (usually 0.001 of its unit). With n samples x, power sums
+S1..S4 = sum x .. sum x^4 and the scaled central moments
+
+    M2 = n S2 - S1^2,   M3 = n^2 S3 - 3 n S1 S2 + 2 S1^3,   M4 = n^3 S4 - 4 n^2 S1 S3 + 6 n S1^2 S2 - 3 S1^4
+
+every feature is one floored quotient or root of long integers:
+
+    name                 unit         value
+    mean                 count / 16   S1 / n
+    rms                  count / 16   sqrt(M2) / n, the mean taken out
+    kurtosis             1 / 1000     M4 / M2^2 (Pearson's: 3000 for Gaussian noise)
+    skewness             1 / 1000     M3 / M2^1.5, towards 0
+    crest_factor         1 / 1000     largest distance from the mean / rms
+    mean_abs_difference  count / 16   mean of |x[i+1] - x[i]|
+    peak_to_peak         count / 16   max - min
+    band_1 .. band_5     count / 16   rms of the detail at level k of the Haar wavelet transform, the highest octave first: of a signal at
+                                      20 kHz 5..10 kHz, 2.5..5, 1.25..2.5, 0.625..1.25, 0.3125..0.625 (with Haar's gentle slopes)
+
+All fit int32. A constant window has no shape: kurtosis, skewness and crest factor are 0.
+"""
+
+import sys
+from array import array
+
+from eddy.kernel.errors import ModelError, SampleError
+from eddy.kernel.window import LONGEST
+
+BANDS = 5
+NAMES = (
+    "mean",
+    "rms",
+    "kurtosis",
+    "skewness",
+    "crest_factor",
+    "mean_abs_difference",
+    "peak_to_peak",
+    "band_1",
+    "band_2",
+    "band_3",
+    "band_4",
+    "band_5",
+)
+
+_LIMB = 15  # bits: the compiled twin adds 16384 limbs of 15 bits within int32
+
+
+def power_sums_plain(window: "array[int]") -> list[int]:
+    """[S1, S2, S3, S4, sum of |differences|, min, max] of a window; the definition."""
+    s1 = s2 = s3 = s4 = differences = 0
+    before = low = high = window[0]
+    for x in window:
+        square = x * x
+        s1 += x
+        s2 += square
+        s3 += square * x
+        s4 += square * square
+        differences += abs(x - before)
+        before = x
+        if x < low:
+            low = x
+        elif x > high:
+            high = x
+    return [s1, s2, s3, s4, differences, low, high]
+
+
+def details_plain(window: "array[int]") -> list[int]:
+    """Sums of the squared Haar details of the five levels, not normalised (each level doubles the amplitude); the definition."""
+    sums = [0] * BANDS
+    waiting = [0] * BANDS  # at each level, the sum that has no partner yet
+    for i in range(1, len(window), 2):
+        before = window[i - 1]
+        x = window[i]
+        place = i
+        for k in range(BANDS):
+            sums[k] += (before - x) * (before - x)
+            x += before
+            place >>= 1
+            if not place & 1:
+                waiting[k] = x
+                break
+            before = waiting[k]
+    return sums
+
+
+power_sums = power_sums_plain
+details = details_plain
+
+if sys.implementation.name == "micropython":
+    try:
+        from eddy.kernel.viper import features as _viper
+
+        def power_sums(window: "array[int]") -> list[int]:
+            """As `power_sums_plain`, from the limbs that the compiled twin adds up."""
+            limbs = array("i", bytes(4 * 15))
+            _viper.power_limbs(window, len(window), limbs)
+            return join_power_limbs(limbs)
+
+        def details(window: "array[int]") -> list[int]:
+            """As `details_plain`, from the limbs that the compiled twin adds up."""
+            limbs = array("i", bytes(4 * 4 * BANDS))
+            _viper.detail_limbs(window, len(window), limbs)
+            return join_detail_limbs(limbs)
+
+    except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
+        pass
+
+
+def compute(window: "array[int]", names: "tuple[str, ...] | list[str]" = NAMES) -> list[int]:
+    """The named features of a window.
+
+    Args:
+        window: 1 to 16384 int16 counts.
+        names: Which features, in the order wanted.
+
+    Returns:
+        One int32 for each name.
+
+    Raises:
+        SampleError: The window is empty or too long.
+        ModelError: There is no such feature.
+    """
+    n = len(window)
+    if not 1 <= n <= LONGEST:
+        raise SampleError("features need 1 to %d samples, not %d" % (LONGEST, n))
+    bands = [name for name in names if name.startswith("band_")]
+    return finish(n, power_sums(window) if len(bands) < len(names) else [], details(window) if bands else [], names)
+
+
+def finish(n: int, sums: list[int], squares: list[int], names: "tuple[str, ...] | list[str]") -> list[int]:
+    """Features from what the passes over the samples gave.
+
+    Args:
+        n: Samples in the window.
+        sums: As `power_sums_plain` returns them; may be empty when only bands are wanted.
+        squares: As `details_plain` returns them; may be empty when no band is wanted.
+        names: Which features.
+
+    Raises:
+        ModelError: There is no such feature.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise ModelError("no feature is called %r; there are: %s" % (name, ", ".join(NAMES)))
+    m2 = n * sums[1] - sums[0] * sums[0] if sums else 0
+    return [_band(n, squares, int(name[5:])) if name.startswith("band_") else _moment(name, n, sums, m2) for name in names]
+
+
+def _band(n: int, squares: list[int], k: int) -> int:
+    pairs = n >> k
+    # Orthonormal details are 2^(k/2) smaller, and one of them stands for 2^k samples.
+    return isqrt(256 * squares[k - 1] // (pairs << 2 * k)) if pairs else 0
+
+
+def _moment(name: str, n: int, sums: list[int], m2: int) -> int:
+    s1, s2, s3, s4, differences, low, high = sums
+    value = 0
+    if name == "mean":
+        value = 16 * s1 // n
+    elif name == "mean_abs_difference":
+        value = 16 * differences // (n - 1) if n > 1 else 0
+    elif name == "peak_to_peak":
+        value = 16 * (high - low)
+    elif name == "rms":
+        value = isqrt(256 * m2 // (n * n))
+    elif m2 == 0:
+        value = 0
+    elif name == "kurtosis":
+        m4 = n * n * (n * s4 - 4 * s1 * s3) + 6 * n * s1 * s1 * s2 - 3 * s1 * s1 * s1 * s1
+        value = 1000 * m4 // (m2 * m2)
+    elif name == "skewness":
+        m3 = n * (n * s3 - 3 * s1 * s2) + 2 * s1 * s1 * s1
+        root = isqrt(1000000 * m3 * m3 // (m2 * m2 * m2))
+        value = root if m3 >= 0 else -root
+    else:  # crest_factor
+        peak = max(n * high - s1, s1 - n * low)
+        value = isqrt(1000000 * peak * peak // m2)
+    return value
+
+
+def isqrt(value: int) -> int:
+    """The largest integer whose square is at most `value` (not negative); Newton's method from above."""
+    if value < 2:
+        return value
+    bits = 0
+    while value >> bits:
+        bits += 2
+    root = 1 << (bits >> 1)
+    while True:
+        better = (root + value // root) >> 1
+        if better >= root:
+            return root
+        root = better
+
+
+def join_power_limbs(limbs: "array[int]") -> list[int]:
+    """Power sums from the compiled twin's limbs; where they stand is written there.
+
+    Every limb is stored without sign, because a compiled load of 32 bits extends with zeros on 64-bit hosts; signed ones carry an offset.
+    """
+    half = 1 << 29
+    square = limbs[1] + (limbs[2] << _LIMB)
+    cube = limbs[3] + ((limbs[4] - half) << _LIMB) + ((limbs[5] - half) << 2 * _LIMB)
+    fourth = (
+        limbs[6]
+        + (limbs[7] << _LIMB)
+        + (limbs[8] << _LIMB + 1)
+        + (limbs[9] << 2 * _LIMB + 1)
+        + (limbs[10] << 2 * _LIMB)
+        + (limbs[11] << 3 * _LIMB)
+    )
+    return [limbs[0] - half, square, cube, fourth, limbs[12], limbs[13] - 32768, limbs[14] - 32768]
+
+
+def join_detail_limbs(limbs: "array[int]") -> list[int]:
+    """Squared details from the compiled twin's limbs: low, middle and high for each level, split at `8 + level // 2` bits."""
+    sums = []
+    for level in range(1, BANDS + 1):
+        low, middle, high = limbs[4 * level - 4 : 4 * level - 1]
+        split = 8 + level // 2
+        sums.append(low + (middle << split + 1) + (high << 2 * split))
+    return sums

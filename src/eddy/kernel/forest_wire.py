@@ -1,0 +1,315 @@
+"""The form of an isolation forest that travels: about 66 bytes for a tree of 100 rows and 3 features, close to its entropy.
+
+Everything goes through a range coder (Martin, Range encoding, 1979) with whole-number odds, so a choice among n costs log2(n) bits rather
+than whole ones. And only what the receiver cannot know is said. Trees go in preorder; at each node the receiver knows how many rows
+arrive and which interval of the grid every feature can still have there, so a node is
+
+    split or leaf   1 : 63, asked only where it is open (neither a single row nor the depth limit)
+    feature         1 of the features
+    threshold       1 of the values in the feature's reachable interval
+    rows going left 1 of 1 .. rows - 1, which makes the sizes of leaves, and where single rows end, known
+
+After the format byte come features, trees, subsample, threshold and grid the same way. The coder's state is 24 bits wide: no intermediate
+leaves a small integer of a 32-bit MicroPython, and the compiled twin may follow it.
+"""
+
+import sys
+from array import array
+
+from eddy.kernel.errors import ModelError, TooLarge
+from eddy.kernel.forest import LEAF, MAX_FEATURES, MAX_SUBSAMPLE, MAX_TREES, Forest, Grid, depth_limit, path_lengths
+
+FORMAT = 0xE1
+_TOP = 1 << 24
+_BOTTOM = 1 << 16
+_PADDING = 2  # zero bytes that the encoder leaves out and the decoder imagines
+_MALFORMED = -1
+_TOO_LARGE = -2
+
+
+class Encoder:
+    """Narrows an interval by one choice after the other; the bytes name a number in it."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self._low = 0
+        self._range = _TOP
+
+    def choose(self, value: int, choices: int) -> None:
+        """Say which of `choices` (at most 65536) equally likely values it is."""
+        if not 0 <= value < choices:
+            raise ModelError("the forest cannot be sent: %d where 0 to %d may stand" % (value, choices - 1))
+        part = self._range // choices
+        self._low += part * value
+        self._range = part
+        self._shift()
+
+    def flag(self, rare: bool) -> None:
+        """Say yes (6 bits) or no (0.02 bits)."""
+        part = self._range >> 6
+        if rare:
+            self._range = part
+        else:
+            self._low += part
+            self._range -= part
+        self._shift()
+
+    def number(self, value: int) -> None:
+        """Say a number from 0 to 2^32 - 1: its length, then its bits without the first."""
+        bits = 0
+        while value >> bits:
+            bits += 1
+        self.choose(bits, 33)
+        while bits > 1:
+            take = min(8, bits - 1)
+            bits -= take
+            self.choose(value >> bits - 1 & (1 << take) - 1, 1 << take)
+
+    def _shift(self) -> None:
+        while self._range < _BOTTOM:
+            self._emit()
+            self._range <<= 8
+
+    def _emit(self) -> None:
+        if self._low >= _TOP:
+            self._low -= _TOP
+            at = len(self.out) - 1
+            while self.out[at] == 255:
+                self.out[at] = 0
+                at -= 1
+            self.out[at] += 1
+        self.out.append(self._low >> 16)
+        self._low = (self._low & 0xFFFF) << 8
+
+    def finish(self) -> bytes:
+        """The bytes, ended with the number in the interval that needs the fewest."""
+        self._low += 0xFFFF
+        self._emit()
+        return bytes(self.out)
+
+
+def start(data: bytes, at: int) -> "array[int]":
+    """The decoder's state: position, code, range."""
+    coder = array("i", [at, 0, _TOP])
+    for _ in range(3):
+        coder[1] = coder[1] << 8 | _byte(data, coder)
+    return coder
+
+
+def _byte(data: bytes, coder: "array[int]") -> int:
+    at = coder[0]
+    coder[0] = at + 1
+    return data[at] if at < len(data) else 0
+
+
+def _shift(data: bytes, coder: "array[int]", code: int, width: int) -> None:
+    while width < _BOTTOM:
+        code = code << 8 | _byte(data, coder)
+        width <<= 8
+    coder[1] = code
+    coder[2] = width
+
+
+def choice(data: bytes, coder: "array[int]", choices: int) -> int:
+    """What `Encoder.choose` said; -1 where no encoder can have been."""
+    part = coder[2] // choices
+    value = coder[1] // part
+    if value >= choices:
+        return _MALFORMED
+    _shift(data, coder, coder[1] - value * part, part)
+    return value
+
+
+def flagged(data: bytes, coder: "array[int]") -> bool:
+    """What `Encoder.flag` said."""
+    part = coder[2] >> 6
+    if coder[1] < part:
+        _shift(data, coder, coder[1], part)
+        return True
+    _shift(data, coder, coder[1] - part, coder[2] - part)
+    return False
+
+
+def checked(data: bytes, coder: "array[int]", choices: int) -> int:
+    """`choice`, or an error."""
+    value = choice(data, coder, choices)
+    if value < 0:
+        raise ModelError("malformed forest: impossible code near byte %d" % coder[0])
+    return value
+
+
+def number(data: bytes, coder: "array[int]") -> int:
+    """What `Encoder.number` said."""
+    bits = checked(data, coder, 33)
+    value = 1 if bits else 0
+    while bits > 1:
+        take = min(8, bits - 1)
+        bits -= take
+        value = value << take | checked(data, coder, 1 << take)
+    return value
+
+
+def encode(forest: Forest) -> bytes:
+    """The wire form.
+
+    Raises:
+        ModelError: It has trees that the trainer cannot have grown (another root than `subsample` rows, deeper than the limit).
+    """
+    encoder = Encoder()
+    bounds = forest.grid().bounds
+    encoder.choose(len(bounds) - 1, MAX_FEATURES)
+    encoder.choose(forest.trees - 1, MAX_TREES)
+    encoder.choose(forest.subsample - 2, MAX_SUBSAMPLE - 1)
+    encoder.choose(forest.threshold >> 8, 257)
+    encoder.choose(forest.threshold & 255, 256)
+    for low, high in bounds:
+        encoder.number(2 * low if low >= 0 else -2 * low - 1)
+        encoder.number(high - low)
+    for tree in range(forest.trees):
+        _encode_tree(encoder, forest.tree(tree), len(bounds), forest.subsample)
+    return bytes([FORMAT]) + encoder.finish()
+
+
+def _encode_tree(encoder: Encoder, nodes: "array[int]", features: int, subsample: int) -> None:
+    sizes = array("H", bytes(len(nodes)))
+    for node in range(len(sizes) - 1, -1, -1):
+        split = nodes[2 * node]
+        sizes[node] = split & 0xFFF if split >= LEAF else sizes[node + 1] + sizes[nodes[2 * node + 1]]
+    limit = depth_limit(subsample)
+    if sizes[0] != subsample:
+        raise ModelError("the forest cannot be sent: a tree holds %d rows, the others %d" % (sizes[0], subsample))
+    waiting = [(0, 0, [0, 4095] * features)]
+    while waiting:
+        node, depth, box = waiting.pop()
+        split = nodes[2 * node]
+        is_leaf = split >= LEAF
+        if depth < limit and sizes[node] > 1:
+            encoder.flag(is_leaf)
+        elif not is_leaf:
+            raise ModelError("the forest cannot be sent: a tree goes deeper than %d splits" % limit)
+        if is_leaf:
+            continue
+        feature = split >> 12
+        threshold = split & 0xFFF
+        low, high = box[2 * feature : 2 * feature + 2]
+        encoder.choose(feature, features)
+        encoder.choose(threshold - low, high - low + 1)
+        encoder.choose(sizes[node + 1] - 1, sizes[node] - 1)
+        right = list(box)
+        right[2 * feature] = min(threshold + 1, high)
+        box[2 * feature + 1] = threshold
+        waiting.append((nodes[2 * node + 1], depth + 1, right))
+        waiting.append((node + 1, depth + 1, box))
+
+
+def decode_tree_plain(
+    data: bytes, coder: "array[int]", shape: "array[int]", lengths: "array[int]", nodes: "array[int]", waiting: "array[int]"
+) -> int:
+    """Decode one tree; the definition.
+
+    Args:
+        data: The wire form.
+        coder: Position, code, range; goes on.
+        shape: Features, subsample, depth limit, room for nodes.
+        lengths: c(n) in Q8 up to the subsample.
+        nodes: Receives two words for each node.
+        waiting: Room for 3 + 2 * features words for each level, and as many more.
+
+    Returns:
+        The number of nodes; -1 malformed, -2 no room.
+    """
+    features, rows, limit, room = shape
+    entry = 3 + 2 * features
+    for f in range(features):
+        waiting[3 + 2 * f] = 0
+        waiting[4 + 2 * f] = 4095
+    depth = count = top = 0  # the box of the present node stands behind `top`
+    while True:
+        if count == room:
+            return _TOO_LARGE
+        if rows == 1 or depth == limit or flagged(data, coder):
+            nodes[2 * count] = LEAF | rows
+            nodes[2 * count + 1] = (depth << 8) + lengths[rows]
+            count += 1
+            if top == 0:
+                return count
+            top -= entry
+            rows = waiting[top]
+            depth = waiting[top + 1]
+            nodes[2 * waiting[top + 2] + 1] = count
+            continue
+        feature = choice(data, coder, features)
+        if feature < 0:
+            return _MALFORMED
+        at = top + 3 + 2 * feature
+        low = waiting[at]
+        high = waiting[at + 1]
+        threshold = choice(data, coder, high - low + 1)
+        if threshold < 0:
+            return _MALFORMED
+        threshold += low
+        left = choice(data, coder, rows - 1) + 1
+        if left < 1:
+            return _MALFORMED
+        # The box of the left child goes on top, the one that is there becomes the right child's.
+        for i in range(3, entry):
+            waiting[top + entry + i] = waiting[top + i]
+        waiting[at + entry + 1] = threshold
+        if threshold < high:
+            waiting[at] = threshold + 1
+        nodes[2 * count] = feature << 12 | threshold
+        depth += 1
+        waiting[top] = rows - left
+        waiting[top + 1] = depth
+        waiting[top + 2] = count
+        top += entry
+        rows = left
+        count += 1
+
+
+decode_tree = decode_tree_plain
+
+if sys.implementation.name == "micropython":
+    try:
+        from eddy.kernel.viper import forest_wire as _viper
+
+        decode_tree = _viper.decode_tree
+    except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
+        pass
+
+
+def decode(data: bytes, max_nodes: int) -> Forest:
+    """The forest of `encode`'s bytes; see `Forest.from_wire`."""
+    if not data or data[0] != FORMAT:
+        raise ModelError("no forest of this wire format: the first byte must be %d" % FORMAT)
+    coder = start(data, 1)
+    features = 1 + checked(data, coder, MAX_FEATURES)
+    trees = 1 + checked(data, coder, MAX_TREES)
+    subsample = 2 + checked(data, coder, MAX_SUBSAMPLE - 1)
+    threshold = checked(data, coder, 257) << 8 | checked(data, coder, 256)
+    bounds = []
+    for _ in range(features):
+        low = number(data, coder)
+        low = low >> 1 if low & 1 == 0 else -(low >> 1) - 1
+        bounds.append((low, low + number(data, coder)))
+    grid = Grid(bounds)
+    limit = depth_limit(subsample)
+    widest = min(2 * subsample - 1, max_nodes)
+    lengths = path_lengths(subsample)
+    nodes = array("H", bytes(4 * widest))
+    waiting = array("H", bytes(2 * (3 + 2 * features) * (limit + 2)))
+    grown = bytearray()
+    ends: list[int] = []
+    for _ in range(trees):
+        shape = array("H", [features, subsample, limit, min(widest, max_nodes - len(grown) // 4)])
+        count = decode_tree(data, coder, shape, lengths, nodes, waiting)
+        if count == _TOO_LARGE:
+            raise TooLarge("the forest has more than %d nodes, more than there is room for here: send fewer trees" % max_nodes)
+        # Reading behind the end goes on with zeros for ever, so it must be noticed here, not after a thousand trees.
+        if count == _MALFORMED or coder[0] > len(data) + _PADDING:
+            raise ModelError("malformed forest: tree %d ends before its data, or behind it" % len(ends))
+        grown.extend(memoryview(nodes)[: 2 * count])
+        ends.append(len(grown) // 4)
+    if coder[0] != len(data) + _PADDING:
+        raise ModelError("malformed forest: %d bytes follow the last tree" % (len(data) + _PADDING - coder[0]))
+    return Forest.assemble(grid, subsample, grown, ends, threshold)

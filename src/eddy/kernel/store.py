@@ -1,0 +1,280 @@
+"""Where a hop keeps what is not acknowledged yet: in RAM, or in a folder on littlefs or any POSIX file system.
+
+A store holds numbered records and one small map of plain data, its meta. The contract is `Store` below; `RamStore` and `FileStore` are
+here, `SqliteStore` is in `eddy.knowledge.spool`, and one conformance suite runs on all three.
+
+A record that was lost or damaged is left out by `records`: the hop sees the hole in the numbers and reports it.
+"""
+
+import os
+import struct
+from binascii import crc32
+
+from eddy.kernel.codec import decode, encode
+from eddy.kernel.errors import CodecError, StorageFull
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO, Protocol
+
+    class Store(Protocol):
+        """What a hop needs of a store."""
+
+        def load(self) -> dict[object, object]:
+            """The meta as last put, {} at first; called once, before everything else."""
+
+        def records(self, first: int) -> Iterator[tuple[int, bytes]]:
+            """(seq, data) of the records from `first` on, in order."""
+
+        def append(self, seq: int, data: bytes) -> None:
+            """Keep a record, its seq above all earlier ones: once this has returned, it survives a power cut. Raises StorageFull."""
+
+        def trim(self, seq: int) -> None:
+            """The records up to `seq` may be forgotten, now or later."""
+
+        def put(self, meta: dict[object, object]) -> None:
+            """Replace the meta: after a power cut the old or the new, never a mixture. Raises StorageFull."""
+
+        def settled(self) -> bool:
+            """Nothing that was appended or put could still be undone."""
+
+
+MAX_RECORD = 0xFFFF  # bytes: the length is 16 bits wide
+
+_ENOENT, _EEXIST, _ENOSPC = 2, 17, 28
+_HEAD = ">HI"  # of a record in a segment: bytes of data, seq minus the first seq of the segment; a CRC-32 and the data follow
+_HEAD_SIZE = 10
+
+
+class RamStore:
+    """Records in RAM.
+
+    Args:
+        durable: a store for the meta alone, so that the numbering survives a reboot although the records do not: no flash write per
+            record, and what a reboot loses becomes a gap. Without it everything ends with the process, numbering and all.
+    """
+
+    def __init__(self, durable: "Store | None" = None) -> None:
+        self._durable = durable
+        self._meta: dict[object, object] = {}
+        self._records: list[tuple[int, bytes]] = []
+
+    def load(self) -> dict[object, object]:
+        """The meta as last put."""
+        return self._meta if self._durable is None else self._durable.load()
+
+    def records(self, first: int) -> "Iterator[tuple[int, bytes]]":
+        """(seq, data) from `first` on."""
+        for record in self._records:
+            if record[0] >= first:
+                yield record
+
+    def append(self, seq: int, data: bytes) -> None:
+        """Keep a record."""
+        self._records.append((seq, data))
+
+    def trim(self, seq: int) -> None:
+        """Forget the records up to `seq`."""
+        gone = 0
+        while gone < len(self._records) and self._records[gone][0] <= seq:
+            gone += 1
+        del self._records[:gone]
+
+    def put(self, meta: dict[object, object]) -> None:
+        """Replace the meta."""
+        self._meta = meta
+        if self._durable is not None:
+            self._durable.put(meta)
+
+    def settled(self) -> bool:
+        """Whether the meta is."""
+        return self._durable is None or self._durable.settled()
+
+
+class FileStore:
+    """Records in append-only segment files of one folder, each file named after its first number in hexadecimal.
+
+    A segment is never written again after a reboot, so a torn end stays where it is; it is removed as a whole when its last record
+    may be forgotten. Segments are small because littlefs keeps a file of up to an eighth of a block in its folder's log, where a flushed
+    record costs one or two writes; in a larger file it costs an erase and the copy of half a block.
+
+    Args:
+        folder: made when it is missing.
+        segment: bytes after which the next segment is begun; a larger record has a segment of its own.
+
+    Raises:
+        StorageFull: no room for the folder.
+    """
+
+    def __init__(self, folder: str, segment: int = 512) -> None:
+        self.folder = folder
+        self.segment = segment
+        self._firsts: list[int] = []
+        self._file: BinaryIO | None = None
+        self._size = 0
+        make_folder(folder)
+
+    def load(self) -> dict[object, object]:
+        """The meta as last put, {} when there is none or it is damaged."""
+        self._firsts = []
+        for name in os.listdir(self.folder):
+            try:
+                self._firsts.append(int(name, 16))
+            except ValueError:
+                continue
+        self._firsts.sort()
+        return read_map(self.folder + "/meta") or {}
+
+    def records(self, first: int) -> "Iterator[tuple[int, bytes]]":
+        """(seq, data) from `first` on; a damaged record hides the rest of its segment."""
+        firsts = self._firsts
+        for index in range(len(firsts)):
+            if index + 1 < len(firsts) and firsts[index + 1] <= first:
+                continue
+            for record in self._read(firsts[index]):
+                if record[0] >= first:
+                    yield record
+
+    def append(self, seq: int, data: bytes) -> None:
+        """Keep a record: one flush of the open segment."""
+        try:
+            if self._file is None or self._size + _HEAD_SIZE + len(data) > self.segment:
+                self._begin(seq)
+            assert self._file is not None
+            self._file.write(struct.pack(_HEAD, len(data), seq - self._firsts[-1]) + _checksum(seq, data) + data)
+            sync(self._file)
+        except OSError as error:
+            self._end()  # what is half written stays behind as a torn end
+            raise full_or_same(error, self.folder)
+        self._size += _HEAD_SIZE + len(data)
+
+    def trim(self, seq: int) -> None:
+        """Remove the segments that hold nothing above `seq`, but never the newest: it remembers the highest number."""
+        while len(self._firsts) > 1 and self._firsts[1] <= seq + 1:
+            os.remove(self._path(self._firsts[0]))
+            del self._firsts[0]
+
+    def put(self, meta: dict[object, object]) -> None:
+        """Replace the meta."""
+        write_map(self.folder + "/meta", meta)
+
+    def settled(self) -> bool:
+        """Always: `append` and `put` have synchronised what they wrote."""
+        return True
+
+    def _path(self, first: int) -> str:
+        return self.folder + "/%x" % first
+
+    def _begin(self, seq: int) -> None:
+        self._end()
+        self._file = open(self._path(seq), "wb")
+        self._size = 0
+        if not self._firsts or self._firsts[-1] != seq:
+            self._firsts.append(seq)
+        _sync_folder(self.folder)
+
+    def _end(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError:  # a full or failing disk says so once more; the segment is given up either way
+                return
+
+    def _read(self, first: int) -> "Iterator[tuple[int, bytes]]":
+        try:
+            with open(self._path(first), "rb") as file:
+                raw = file.read()
+        except OSError:
+            return
+        at = 0
+        while at + _HEAD_SIZE <= len(raw):
+            size, offset = struct.unpack_from(_HEAD, raw, at)
+            data = raw[at + _HEAD_SIZE : at + _HEAD_SIZE + size]
+            if len(data) != size or raw[at + 6 : at + 10] != _checksum(first + offset, data):
+                return
+            yield first + offset, data
+            at += _HEAD_SIZE + size
+
+
+def _checksum(seq: int, data: bytes) -> bytes:
+    return crc32(data, crc32(b"%x" % seq)).to_bytes(4, "big")
+
+
+def read_map(path: str) -> dict[object, object] | None:
+    """The map in the file `path`, None when the file is missing or damaged."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read()
+    except OSError as error:
+        if error.errno != _ENOENT:
+            raise
+        return None
+    try:
+        value = decode(raw[4:])
+    except CodecError:
+        return None
+    return value if isinstance(value, dict) and raw[:4] == crc32(raw[4:]).to_bytes(4, "big") else None
+
+
+def write_map(path: str, value: dict[object, object]) -> None:
+    """Replace the map in the file `path`; raises StorageFull."""
+    raw = encode(value)
+    replace(path, crc32(raw).to_bytes(4, "big") + raw)
+
+
+def replace(path: str, data: bytes) -> None:
+    """Replace the file `path`: after a power cut the old contents or the new (write a new file, then rename it over the old one).
+
+    Raises:
+        StorageFull: no room; the old contents stay.
+    """
+    new = path + ".new"
+    try:
+        with open(new, "wb") as file:
+            file.write(data)
+            sync(file)
+        os.rename(new, path)
+        _sync_folder(path.rpartition("/")[0])
+    except OSError as error:
+        try:
+            os.remove(new)
+        except OSError:  # it was not even begun
+            pass
+        raise full_or_same(error, path)
+
+
+def sync(file: "BinaryIO") -> None:
+    """Everything written to `file` so far survives a power cut (on MicroPython a flush is that)."""
+    file.flush()
+    if hasattr(os, "fsync"):
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: str) -> None:
+    if hasattr(os, "fsync"):  # a new name survives a power cut only when its folder does
+        folder = os.open(path or ".", os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def make_folder(path: str) -> None:
+    """Make the folder `path` and those above it where they are missing; raises StorageFull."""
+    above = path.rpartition("/")[0]
+    try:
+        os.mkdir(path)
+        _sync_folder(above)
+    except OSError as error:
+        if error.errno == _ENOENT and above:
+            make_folder(above)
+            make_folder(path)
+        elif error.errno != _EEXIST:
+            raise full_or_same(error, path)
+
+
+def full_or_same(error: OSError, path: str) -> Exception:
+    """StorageFull for a full file system, any other error as it is."""
+    if error.errno == _ENOSPC:
+        return StorageFull("no room at %s: remove files, or give the storage a larger share" % path)
+    return error

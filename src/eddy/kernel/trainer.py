@@ -1,0 +1,205 @@
+"""Growing an isolation forest: a long job of one tree a step, whose state is plain data.
+
+Trees are grown as in scikit-learn's ExtraTreeRegressor under IsolationForest: a subsample without replacement; at each node a feature at
+random among those that are not constant there, a threshold uniform between its smallest and largest value; down to single rows or the
+depth ceil(log2(subsample)). On the 12-bit grid, in integers, from one seed, so that every interpreter grows the same trees.
+"""
+
+import sys
+from array import array
+
+from eddy.kernel.errors import ModelError
+from eddy.kernel.forest import LEAF, MAX_FEATURES, MAX_SUBSAMPLE, MAX_TREES, Forest, Grid, depth_limit, path_lengths
+from eddy.kernel.rng import Rng
+
+NEUTRAL = 39322  # 0.6 in Q16: Liu's rule of thumb, until somebody calibrates
+MAX_ROWS = 65535
+
+
+def grow_plain(
+    pool: "array[int]", draws: "array[int]", order: "array[int]", shape: "array[int]", lengths: "array[int]", nodes: "array[int]"
+) -> int:
+    """Grow one tree; the definition.
+
+    Args:
+        pool: Quantised rows, flat.
+        draws: The state of the random numbers, which goes on: first the subsample, then feature and threshold of each node in preorder.
+        order: Room for one word for each row of the pool.
+        shape: Features, subsample, depth limit, rows.
+        lengths: c(n) in Q8 up to the subsample.
+        nodes: Receives the nodes, two words each; room for 2 * subsample - 1 of them.
+
+    Returns:
+        The number of nodes.
+    """
+    features, subsample, limit, rows = shape
+    rng = Rng.from_state(list(draws))
+    for i in range(rows):
+        order[i] = i
+    for i in range(subsample):
+        j = i + rng.below(rows - i)
+        order[i], order[j] = order[j], order[i]
+    waiting = []  # right children: (start, end, depth, parent)
+    start, end, depth, count = 0, subsample, 0, 0
+    while True:
+        feature, low, high = _choose(pool, rng, order, start, end, features) if depth < limit and end - start > 1 else (-1, 0, 0)
+        if feature >= 0:
+            threshold = low + rng.below(high - low)
+            middle = _partition(pool, order, start, end, features, feature, threshold)
+            nodes[2 * count] = feature << 12 | threshold
+            depth += 1
+            waiting.append((middle, end, depth, count))
+            end = middle
+            count += 1
+            continue
+        nodes[2 * count] = LEAF | end - start
+        nodes[2 * count + 1] = (depth << 8) + lengths[end - start]
+        count += 1
+        if not waiting:
+            break
+        start, end, depth, parent = waiting.pop()
+        nodes[2 * parent + 1] = count
+    draws[0], draws[1] = rng.state()
+    return count
+
+
+def _choose(pool: "array[int]", rng: Rng, order: "array[int]", start: int, end: int, features: int) -> "tuple[int, int, int]":
+    """A feature at random among the non-constant ones, with its range; (-1, 0, 0) when all are constant."""
+    untried = list(range(features))
+    while untried:
+        k = rng.below(len(untried))
+        feature = untried[k]
+        untried[k] = untried[-1]
+        untried.pop()
+        values = [pool[order[i] * features + feature] for i in range(start, end)]
+        low = min(values)
+        high = max(values)
+        if low < high:
+            return feature, low, high
+    return -1, 0, 0
+
+
+def _partition(pool: "array[int]", order: "array[int]", start: int, end: int, features: int, feature: int, threshold: int) -> int:
+    """Bring the rows that go left to the front; returns where the others begin. The order within a side decides nothing."""
+    while start < end:
+        row = order[start]
+        if pool[row * features + feature] <= threshold:
+            start += 1
+        else:
+            end -= 1
+            order[start] = order[end]
+            order[end] = row
+    return start
+
+
+grow = grow_plain
+
+if sys.implementation.name == "micropython":
+    try:
+        from eddy.kernel.viper import forest as _viper
+
+        def grow(
+            pool: "array[int]", draws: "array[int]", order: "array[int]", shape: "array[int]", lengths: "array[int]", nodes: "array[int]"
+        ) -> int:
+            """As `grow_plain`, compiled."""
+            waiting = array("H", bytes(2 * shape[0] + 8 * (shape[2] + 1)))
+            count: int = _viper.grow(pool, draws, order, shape, lengths, nodes, waiting)
+            return count
+
+    except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
+        pass
+
+
+class Trainer:
+    """Trains a forest, one tree a step.
+
+    >>> trainer = Trainer([1, 2, 3, 4, 5, 6, 7, 90], features=1, trees=2, subsample=8, seed=1)
+    >>> while trainer.step():
+    ...     pass
+    >>> trainer.forest().trees
+    2
+
+    Args:
+        rows: Flat: one row of int32 features after the other; at least two rows.
+        features: Values in a row, 1 to 12.
+        trees: 1 to 1000.
+        subsample: Rows that each tree sees; all of them when there are fewer.
+        seed: Any integer.
+
+    Attributes:
+        grid, pool, features, trees, subsample: What it works with; `pool` holds the quantised rows.
+    """
+
+    def __init__(self, rows: "list[int] | array[int]", features: int, trees: int = 50, subsample: int = 100, seed: int = 0) -> None:
+        if not (1 <= features <= MAX_FEATURES and 1 <= trees <= MAX_TREES and 2 <= subsample <= MAX_SUBSAMPLE):
+            raise ModelError(
+                "cannot train %d trees of %d rows on %d features: at most %d, %d and %d"
+                % (trees, subsample, features, MAX_TREES, MAX_SUBSAMPLE, MAX_FEATURES)
+            )
+        count = len(rows) // features
+        if not 2 <= count <= MAX_ROWS or len(rows) % features:
+            raise ModelError("training takes 2 to %d whole rows; %d values are none of %d features" % (MAX_ROWS, len(rows), features))
+        grid = Grid.around(rows, features)
+        pool = array("H", bytes(2 * len(rows)))
+        for at in range(0, len(rows), features):
+            for f, step in enumerate(grid.quantise(rows, at)):
+                pool[at + f] = step
+        self._set(grid, pool, trees, min(subsample, count), Rng(seed).state())
+
+    def _set(self, grid: Grid, pool: "array[int]", trees: int, subsample: int, draws: list[int]) -> None:
+        self.grid = grid
+        self.features = len(grid.bounds)
+        self.pool = pool
+        self.trees = trees
+        self.subsample = subsample
+        self._draws = array("i", draws)
+        self._grown = bytearray()  # nodes of the trees there are
+        self._ends: list[int] = []  # for each tree, the number of nodes up to its end
+        self._order = array("H", bytes(2 * (len(pool) // self.features)))
+        self._shape = array("H", [self.features, subsample, depth_limit(subsample), len(self._order)])
+        self._lengths = path_lengths(subsample)
+        self._nodes = array("H", bytes(4 * (2 * subsample - 1)))
+
+    def step(self) -> bool:
+        """Grow one tree; False when all were there already."""
+        if len(self._ends) >= self.trees:
+            return False
+        count = self._grow_tree(self.pool, self._draws, self._order, self._shape, self._lengths, self._nodes)
+        self._grown.extend(memoryview(self._nodes)[: 2 * count])
+        self._ends.append(len(self._grown) // 4)
+        return True
+
+    # What grows a tree; the numpy trainer has its own.
+    _grow_tree = staticmethod(grow)
+
+    def forest(self, threshold: int = NEUTRAL) -> Forest:
+        """The forest of the trees grown so far, not yet calibrated."""
+        if not self._ends:
+            raise ModelError("no tree has been grown yet: call step() first")
+        return Forest.assemble(self.grid, self.subsample, self._grown, self._ends, threshold)
+
+    def state(self) -> "dict[str, list[int] | bytes]":
+        """Everything that a trainer elsewhere needs to end with the same bits."""
+        bounds = []
+        for low, high in self.grid.bounds:
+            bounds += [low, high]
+        return {
+            "job": [self.trees, self.subsample],
+            "draws": list(self._draws),
+            "bounds": bounds,
+            "pool": bytes(self.pool),
+            "grown": bytes(self._grown),
+            "ends": list(self._ends),
+        }
+
+    @classmethod
+    def restore(cls, state: "dict[str, list[int] | bytes]") -> "Trainer":
+        """The trainer that goes on where `state()` was taken."""
+        trainer = cls.__new__(cls)
+        bounds = list(state["bounds"])
+        grid = Grid([(bounds[i], bounds[i + 1]) for i in range(0, len(bounds), 2)])
+        trees, subsample = state["job"]
+        trainer._set(grid, array("H", bytes(state["pool"])), trees, subsample, list(state["draws"]))
+        trainer._grown = bytearray(bytes(state["grown"]))
+        trainer._ends = list(state["ends"])
+        return trainer

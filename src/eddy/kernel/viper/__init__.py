@@ -1,0 +1,1 @@
+"""Fast twins of kernel functions, imported on MicroPython only."""

@@ -1,0 +1,1 @@
+"""Ways in and out for what is not a node."""

@@ -1,0 +1,1 @@
+"""The loop's middle phases, one file each: create, adapt, verify, package."""

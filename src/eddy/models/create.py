@@ -1,0 +1,212 @@
+"""Training engine of the gateway: searches tree count, subsample size and feature set, with validation that respects time.
+
+Nobody labels vibration, so accuracy cannot be the objective. What can be had honestly, from the device's first windows in time order:
+
+    fit            the first 60 %: the forest is grown and its threshold calibrated here
+    validate       the next 20 %: chooses among the recipes
+    held out       the last 20 %: looked at once, for the figure that `models/verify` checks
+
+The objective (Q16 units, higher is better) of a recipe is
+
+    reach - threshold - |shift| - excess
+
+`reach`: the score of a row at the far end of every feature's range, the clearest anomaly these trees can see; less the threshold it is the
+room in which anomalies can show. `shift`: how far the median score of validation moved away from that of the fit part; a recipe that ages
+within the training hours will age afterwards. `excess`: the share of validation windows above the threshold, less the share that the
+quantile allows. Feature selection happens here too: feature sets compete like tree counts do.
+
+The chosen recipes are then grown on all the rows, so every pool model shares the training set of the device's champion as in the paper
+(Antonini et al., Tiny-MLOps, 2022, section V-C); the metrics stay those of the rehearsal and say so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from eddy.errors import SettingError
+from eddy.functions.forest import NumpyTrainer, score
+from eddy.kernel.forest import Forest
+from eddy.models.derived import BUILT_IN, Columns, Formula, columns
+
+LEAST = 20  # rows below which a split into fit, validate and held out says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search, and how to calibrate what is found.
+
+    Attributes:
+        trees: Sizes of the forest (the paper's five).
+        subsample: Rows that each tree is grown on.
+        features: Feature sets; names of reported or derived features.
+        quantile: Per mille of the training windows that lie at or below the threshold.
+        margin: Added to the threshold, Q16.
+        size: How many of the recipes are kept.
+        seed: The n-th recipe grows with seed + n, so that members of a pool err differently.
+    """
+
+    trees: tuple[int, ...] = (10, 20, 30, 40, 50)
+    subsample: tuple[int, ...] = (64, 100)
+    features: tuple[tuple[str, ...], ...] = (
+        ("rms", "mean_abs_difference", "peak_to_peak"),
+        ("rms", "mean_abs_difference", "peak_to_peak", "kurtosis"),
+        ("band_1", "band_2", "band_3", "rms"),
+    )
+    quantile: int = 980
+    margin: int = 0
+    size: int = 12
+    seed: int = 1
+
+    def count(self) -> int:
+        """How many recipes there are."""
+        return len(self.features) * len(self.subsample) * len(self.trees)
+
+    def recipes(self) -> Iterator["Recipe"]:
+        """Every combination, in a fixed order."""
+        for n, (names, subsample, trees) in enumerate(product(self.features, self.subsample, self.trees)):
+            yield Recipe(trees, subsample, names, self.seed + n, self.quantile, self.margin)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to make a model; the same recipe and rows give the same bytes on every interpreter."""
+
+    trees: int
+    subsample: int
+    features: tuple[str, ...]
+    seed: int
+    quantile: int
+    margin: int = 0
+
+    def parameters(self) -> dict[str, Any]:
+        """As plain data, without the features (a model names those itself)."""
+        return {key: getattr(self, key) for key in ("trees", "subsample", "seed", "quantile", "margin")}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained model with what the rehearsal measured: shares in per mille, scores in Q16."""
+
+    forest: Forest
+    recipe: Recipe
+    metrics: dict[str, int]
+
+
+def grow(rows: Columns, trees: int, subsample: int, seed: int) -> Forest:
+    """Grow a forest, bit for bit as a device grows it.
+
+    Args:
+        rows: int64 [n, features], in the order in which the device saw them.
+        trees, subsample, seed: As in the device's event `trained`.
+
+    Returns:
+        The forest, not calibrated.
+
+    Raises:
+        ModelError: Fewer than two rows, or numbers beyond the format.
+    """
+    trainer = NumpyTrainer(rows.ravel().tolist(), rows.shape[1], trees, subsample, seed)
+    while trainer.step():
+        pass
+    return trainer.forest()
+
+
+def calibrated(forest: Forest, rows: Columns, quantile: int, margin: int) -> Forest:
+    """Set the threshold as `Forest.calibrate` does, scoring all rows at once."""
+    ranked = np.sort(score(forest, rows))
+    at = max(0, (len(ranked) * quantile + 999) // 1000 - 1)
+    forest.threshold = int(np.clip(ranked[at] + margin, 0, 1 << 16))
+    return forest
+
+
+def rehearse(recipe: Recipe, rows: Columns) -> dict[str, int]:
+    """Train on the past, measure on the later part: the metrics of a recipe.
+
+    Args:
+        recipe: What to try.
+        rows: int64 [n, features of the recipe], in time order, at least `LEAST`.
+    """
+    fit, validate, held_out = np.split(rows, [len(rows) * 3 // 5, len(rows) * 4 // 5])
+    forest = calibrated(grow(fit, recipe.trees, recipe.subsample, recipe.seed), fit, recipe.quantile, recipe.margin)
+    most = reach(forest)
+    later = score(forest, validate)
+    false_alarms = per_mille_above(later, forest.threshold)
+    shift = int(np.median(later)) - int(np.median(score(forest, fit)))
+    excess = max(0, false_alarms - (1000 - recipe.quantile))
+    return {
+        "objective": most - forest.threshold - abs(shift) - excess * 65536 // 1000,
+        "reach": most,
+        "threshold": forest.threshold,
+        "shift": shift,
+        "validation_false_alarms": false_alarms,
+        "held_out_false_alarms": per_mille_above(score(forest, held_out), forest.threshold),
+        "rows_fit": len(fit),
+        "rows_validate": len(validate),
+        "rows_held_out": len(held_out),
+    }
+
+
+def reach(forest: Forest) -> int:
+    """The highest score, Q16, of the two rows at the far ends of every feature's range: about the most that the forest can say."""
+    return int(score(forest, np.array(forest.grid().bounds, dtype=np.int64).T.copy()).max())
+
+
+def per_mille_above(scores: Columns, threshold: int) -> int:
+    """Share of scores above the threshold, per mille, rounded up: one false alarm is never "none"."""
+    return -(-1000 * int((scores > threshold).sum()) // max(1, len(scores)))
+
+
+def search(rows: Sequence[Sequence[int]] | Columns, what: Search, formulas: Mapping[str, Formula] = BUILT_IN) -> list[Candidate]:
+    """The best recipes on these rows, trained.
+
+    Args:
+        rows: int [n, len(NAMES)], all reported features, in time order.
+        what: The search.
+        formulas: What derived features may call.
+
+    Returns:
+        At most `what.size` candidates, best objective first; equals in the order of the search.
+
+    Raises:
+        SettingError: Fewer than `LEAST` rows.
+        ModelError: A feature that nobody knows.
+    """
+    if len(rows) < LEAST:
+        raise SettingError(f"{len(rows)} training windows are too few to validate a model: gather at least {LEAST}")
+    table = {names: columns(rows, names, formulas) for names in what.features}
+    rehearsed = [(recipe, rehearse(recipe, table[recipe.features])) for recipe in what.recipes()]
+    rehearsed.sort(key=lambda pair: -pair[1]["objective"])
+    return [_candidate(recipe, table[recipe.features], metrics) for recipe, metrics in rehearsed[: what.size]]
+
+
+def _candidate(recipe: Recipe, rows: Columns, metrics: dict[str, int]) -> Candidate:
+    forest = calibrated(grow(rows, recipe.trees, recipe.subsample, recipe.seed), rows, recipe.quantile, recipe.margin)
+    return Candidate(forest, recipe, metrics)
+
+
+def reproduce(rows: Sequence[Sequence[int]] | Columns, features: Sequence[str], told: Mapping[str, Any]) -> Forest | None:
+    """Grow the very champion that a device grew, from the windows it reported and what its event `trained` says.
+
+    Args:
+        rows: int [n, len(NAMES)], the device's training windows in its order.
+        features: The device's feature set.
+        told: trees, subsample, seed, threshold, rows, and quantile if the device calibrated by one.
+
+    Returns:
+        The forest with the device's threshold; None when that cannot be: windows are missing, or the calibration on these windows gives
+        another threshold, so the device must have learned from others.
+
+    Raises:
+        ModelError: Numbers beyond the format, or a feature that devices do not have.
+    """
+    if len(rows) != told.get("rows"):
+        return None
+    table = columns(rows, features, {})
+    forest = grow(table, told["trees"], told["subsample"], told["seed"])
+    if "quantile" in told and calibrated(forest, table, told["quantile"], told.get("margin", 0)).threshold != told["threshold"]:
+        return None
+    forest.threshold = told["threshold"]
+    return forest

@@ -1,0 +1,96 @@
+"""Features that the gateway computes from the reported ones, such as `ratio(band_1, rms)`.
+
+A feature's name is its definition: a formula and the features it takes. So a model that uses one says in full what it needs, and finds it
+again after a restart. Formulas are plain functions of integer columns; `ratio` and `difference` are built in, a person registers others by
+name. The device does not know them, so a model that uses one judges in the pool but never becomes a candidate for the device.
+
+    >>> columns([[0] * 12, [30] * 12], ["ratio(band_1, rms)", "mean"]).tolist()
+    [[0, 0], [1000, 30]]
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eddy.errors import EddyError, ModelError
+from eddy.kernel.features import NAMES
+
+Columns = NDArray[np.int64]
+Formula = Callable[..., Columns]
+
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,31}")
+_CALL = re.compile(r"([a-z_][a-z0-9_]{0,31})\(([a-z0-9_, ]+)\)")
+_INT32 = np.iinfo(np.int32)
+
+
+def ratio(a: Columns, b: Columns) -> Columns:
+    """a / b in per mille, floored; b = 0 counts as 1."""
+    return a * 1000 // np.where(b == 0, 1, b)
+
+
+def difference(a: Columns, b: Columns) -> Columns:
+    """a - b."""
+    return a - b
+
+
+BUILT_IN: Mapping[str, Formula] = {"ratio": ratio, "difference": difference}
+
+
+def named(name: str, formulas: Mapping[str, Formula]) -> str:
+    """`name`, when a new formula may bear it.
+
+    Raises:
+        ModelError: It is not lower case letters, digits and underscores, or stands for something already.
+    """
+    if not _NAME.fullmatch(name) or name in formulas or name in NAMES:
+        raise ModelError(f"{name!r} cannot name a new feature: use up to 32 lower case letters, digits and underscores not in use yet")
+    return name
+
+
+def on_device(names: Sequence[str]) -> bool:
+    """Whether the device computes all of these features itself."""
+    return all(name in NAMES for name in names)
+
+
+def columns(rows: Sequence[Sequence[int]] | Columns, names: Sequence[str], formulas: Mapping[str, Formula] = BUILT_IN) -> Columns:
+    """The named features of reported rows.
+
+    Args:
+        rows: int [n, len(NAMES)], as the device reports them.
+        names: Features, reported or derived.
+        formulas: What derived features may call.
+
+    Returns:
+        int64 [n, len(names)], each clipped to int32 as a forest takes it.
+
+    Raises:
+        ModelError: A name that is neither, or a formula that fails or returns something else than one integer per row.
+    """
+    table = np.asarray(rows, dtype=np.int64).reshape(-1, len(NAMES))
+    known = {name: table[:, i] for i, name in enumerate(NAMES)}
+    chosen = [known[name] if name in known else _derive(name, known, formulas) for name in names]
+    return np.clip(np.stack(chosen, axis=1), _INT32.min, _INT32.max)
+
+
+def _derive(name: str, known: Mapping[str, Columns], formulas: Mapping[str, Formula]) -> Columns:
+    call = _CALL.fullmatch(name)
+    if call is None or call[1] not in formulas:
+        raise ModelError(f"feature {name!r} is not known here: use {', '.join(NAMES)} or one of {', '.join(sorted(formulas))} over them")
+    arguments = [argument.strip() for argument in call[2].split(",")]
+    unknown = [argument for argument in arguments if argument not in known]
+    if unknown:
+        raise ModelError(f"feature {name!r} is computed from {unknown[0]!r}, which no device reports: use {', '.join(NAMES)}")
+    result: Any
+    try:
+        result = np.asarray(formulas[call[1]](*[known[argument] for argument in arguments]))
+    except EddyError:
+        raise
+    except Exception as error:  # a person's own code may fail in any way; the loop goes on without it
+        raise ModelError(f"feature {name!r} failed: {type(error).__name__}: {error}") from error
+    if result.shape != (len(known[NAMES[0]]),) or not np.issubdtype(result.dtype, np.integer):
+        raise ModelError(f"feature {name!r} gave {result.dtype}{list(result.shape)} instead of one integer per window")
+    derived: Columns = result.astype(np.int64)
+    return derived

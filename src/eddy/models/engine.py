@@ -1,0 +1,221 @@
+"""Embedded and Pool Training Engine: makes models from what a device reported, checks them, and gives them their place in the repository.
+
+Create, adapt and verify of the loop, each with its row in the ledger (Antonini et al., Tiny-MLOps, 2022, section IV, step 8).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from eddy.errors import EddyError, ModelError
+from eddy.kernel.forest import Forest
+from eddy.knowledge.base import KnowledgeBase
+from eddy.knowledge.records import WIDTH, Event, Window, plain
+from eddy.knowledge.registry import CANDIDATE, CHAMPION, POOL, RETIRED, Model, Registry, identity
+from eddy.models.adapt import from_sklearn
+from eddy.models.create import LEAST, Search, reproduce, search
+from eddy.models.derived import BUILT_IN, Columns, Formula, columns, named
+from eddy.models.verify import Target, verify
+
+GATEWAY = "gateway"
+_CHUNK = 256  # windows that the adaptation of a pushed model looks at, for each device
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How pools are made and renewed.
+
+    Attributes:
+        search: What is searched for the first pool of a device.
+        refresh: Windows judged normal since the last training that call for newcomers; 0 for never.
+        newcomers: Models that come with each renewal. At most twice as many stand beside the first generation, which keeps its voices, so
+            that slow wear is not voted normal.
+        memory: Windows that a renewal learns from: half of the first training, half the newest.
+    """
+
+    search: Search = field(default_factory=Search)
+    refresh: int = 200
+    newcomers: int = 3
+    memory: int = 256
+
+
+class TrainingEngine:
+    """Makes, checks and files models; one for each gateway.
+
+    Args:
+        base: What devices reported, and where decisions are written.
+        registry: The repository in it.
+        settings: What to search, and how to renew.
+        target: What a device of the class offers a model.
+
+    Attributes:
+        formulas: What derived features may call.
+    """
+
+    def __init__(self, base: KnowledgeBase, registry: Registry, settings: Training, target: Target) -> None:
+        self._base, self._registry, self._settings, self._target = base, registry, settings, target
+        self.formulas: dict[str, Formula] = dict(BUILT_IN)
+
+    def adopt(self, event: Event, windows: Sequence[Window]) -> str | None:
+        """Grow the champion that a device has trained itself once more, so that the repository holds it.
+
+        Args:
+            event: The device's event `trained`.
+            windows: Its training windows as far as they are here.
+
+        Returns:
+            The model's identity; None when it cannot be grown again, and the ledger says why.
+        """
+        told, device, why = event.value, event.origin, "windows are missing, or the device learned from others"
+        try:
+            features = tuple(told["features"])
+            forest = reproduce([w.features for w in windows], features, told)
+        except (EddyError, KeyError, TypeError, ValueError) as error:  # whatever a device of another version may say
+            forest, why = None, f"{type(error).__name__}: {error}"
+        if forest is None:
+            self._base.decide("create", device, "the device's champion cannot be grown again", device, event.time_ns, why=why, told=told)
+            return None
+        parameters = {key: value for key, value in told.items() if key not in ("e", "features")}
+        model = self._file(forest, features, "device", device, None, parameters, {})
+        self._registry.enter(device, model.id, CHAMPION)
+        self._base.decide("create", device, f"champion {model.id[:12]} grown again from its seed", device, event.time_ns, told=told)
+        self._base.decide("configure", device, "threshold calibrated by the device", device, event.time_ns, threshold=forest.threshold)
+        return model.id
+
+    def found(self, device: str, windows: Sequence[Window], champion: str | None) -> bool:
+        """Make the first pool of a device, or the first since it trained anew, of the search's best and of what people have pushed.
+
+        Returns:
+            Whether there is a new pool; models of an earlier one retire.
+        """
+        before = [e.model for e in self._registry.entries(device) if e.role in (CANDIDATE, POOL) and e.model.device]
+        if not self._create(device, windows, self._settings.search, champion, 0):
+            return False
+        now = {e.model.id for e in self._registry.entries(device) if e.generation == 0}
+        for model in before:
+            if model.id not in self._made:
+                self._registry.enter(device, model.id, RETIRED)
+        rows = _rows(windows)
+        for model in self._registry.pushed():
+            self.admit(device, model, rows, 0)
+        return True
+
+    def renew(self, device: str, recent: Sequence[Window], champion: str | None, generation: int) -> bool:
+        """Add newcomers to a pool; the worst of the earlier ones leave it. Whether the pool has changed.
+
+        Args:
+            device: Whose pool it is.
+            recent: Windows that were judged normal since the last training, in time order.
+            champion: The model that runs now.
+            generation: 1 for the first renewal, and so on.
+        """
+        half = self._settings.memory // 2
+        first, _ = self._base.training(device, -1, None)
+        windows = [*first[:: max(1, -(-len(first) // half))], *recent[-half:]]
+        what = replace(self._settings.search, size=self._settings.newcomers, seed=self._settings.search.seed + 1000 * generation)
+        if not recent or not self._create(device, windows, what, champion, generation):
+            return False
+        later = [e for e in self._registry.entries(device) if e.generation > 0 and e.role in (CANDIDATE, POOL)]
+        later.sort(key=lambda e: (e.generation != generation, -e.score, e.model.id))
+        for entry in later[2 * self._settings.newcomers :]:
+            self._registry.enter(device, entry.model.id, RETIRED)
+        return True
+
+    def _create(self, device: str, windows: Sequence[Window], what: Search, parent: str | None, generation: int) -> bool:
+        """Search, train, verify, and give what is sound its place. Feature sets that cannot be computed here are left out."""
+        rows = _rows(windows)
+        newest = windows[-1].time_ns if windows else None
+        sets = tuple(names for names in what.features if self._computable(rows, names))
+        if len(windows) < LEAST or not sets:
+            self._base.decide("create", GATEWAY, "nothing: too little to learn from", device, newest, windows=len(windows), least=LEAST)
+            return False
+        what = replace(what, features=sets)
+        models = []
+        for one in search(rows, what, self.formulas):
+            parameters = {**one.recipe.parameters(), "threshold": one.forest.threshold, "rows": len(rows), "generation": generation}
+            models.append(self._file(one.forest, one.recipe.features, "engine", device, parent, parameters, one.metrics))
+        evidence = {"windows": [windows[0].seq, windows[-1].seq], "objectives": {m.id[:12]: m.metrics["objective"] for m in models}}
+        self._base.decide("create", GATEWAY, f"{len(models)} models of {what.count()} recipes", device, newest, **evidence)
+        sizes = {m.id[:12]: len(m.wire) for m in models}
+        self._base.decide("adapt", GATEWAY, "integer forests on a 12-bit grid", device, newest, bytes=sizes)
+        for model in models:
+            self.admit(device, model, rows, generation, newest)
+        return True
+
+    def push(self, model: Any, features: Sequence[str], who: str, device: str | None) -> Model:
+        """File a person's own model, and let it judge where it can.
+
+        Args:
+            model: A forest in wire form, or a fitted scikit-learn IsolationForest, which is adapted to the grid.
+            features: What its columns are.
+            who: The person.
+            device: Whom it is for; None for the whole class.
+
+        Raises:
+            ModelError, TooLarge: No sound forest, or features that are not known.
+        """
+        names = tuple(features)
+        rows = {home: _rows(self._base.windows(home, limit=_CHUNK)) for home in ([device] if device else self._base.devices())}
+        table = columns(np.concatenate([_rows([]), *rows.values()]), names, self.formulas)
+        forest = Forest.from_wire(model) if isinstance(model, bytes) else from_sklearn(model, table)
+        report = verify(forest.to_wire(), names, table, self._target)
+        if not report.sound:
+            raise ModelError(f"this model cannot judge: {report.why}")
+        filed = self._file(forest, names, f"person:{who}", device or "", None, {"trees": forest.trees, "threshold": forest.threshold}, {})
+        how = "taken as it is" if isinstance(model, bytes) else "adapted from scikit-learn to a 12-bit grid"
+        self._base.decide("create", who, f"model {filed.id[:12]} pushed", device or "", features=names)
+        self._base.decide("adapt", who, f"model {filed.id[:12]} {how}", device or "", bytes=len(filed.wire))
+        for home, seen in rows.items():
+            self.admit(home, filed, seen, 0)
+        return filed
+
+    def admit(self, device: str, model: Model, rows: Columns, generation: int, time_ns: int | None = None) -> str:
+        """Verify a model on a device's windows and give it its role there: candidate, pool, or retired when it cannot even judge."""
+        try:
+            table = columns(rows, model.features, self.formulas)
+        except ModelError as error:
+            self._base.decide("verify", GATEWAY, f"model {model.id[:12]} sits out", device, time_ns, why=str(error))
+            return RETIRED
+        report = verify(model.wire, model.features, table, self._target, model.metrics.get("held_out_false_alarms"))
+        role = CANDIDATE if report.passed else POOL if report.sound else RETIRED
+        self._registry.enter(device, model.id, role, generation)
+        self._base.decide("verify", GATEWAY, f"model {model.id[:12]}: {role}", device, time_ns, why=report.why, **report.metrics())
+        return role
+
+    def formula(self, name: str, formula: Formula, who: str) -> None:
+        """Take a person's own feature into the vocabulary: `name(rms, …)` may be used in feature sets from now on.
+
+        Raises:
+            ModelError: The name cannot be one of a formula, or is taken.
+        """
+        self.formulas[named(name, self.formulas)] = formula
+        self._base.decide("create", who, f"feature {name}(…) pushed")
+
+    def _computable(self, rows: Columns, names: Sequence[str]) -> bool:
+        try:
+            columns(rows, names, self.formulas)
+        except ModelError:
+            return False
+        return True
+
+    def _file(
+        self,
+        forest: Forest,
+        features: tuple[str, ...],
+        origin: str,
+        device: str,
+        parent: str | None,
+        parameters: dict[str, Any],
+        metrics: dict[str, Any],
+    ) -> Model:
+        wire = forest.to_wire()
+        model = Model(identity(wire, features), wire, features, origin, device, parent, plain(parameters), metrics)
+        self._registry.add(model)
+        return model
+
+
+def _rows(windows: Sequence[Window]) -> Columns:
+    """int64 [n, WIDTH]: all reported features."""
+    return np.array([w.features for w in windows], dtype=np.int64).reshape(-1, WIDTH)

@@ -1,0 +1,82 @@
+"""Embedded Model Deployment Agent: turns a model, its feature pipeline and a configuration into one signed package for one device.
+
+Features are named, not shipped: the kernel on the device holds the pipeline, which in Antonini et al., Tiny-MLOps (2022), section IV,
+step 10, travels as a script. `eddy.kernel.package` defines the bytes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from eddy.errors import SettingError
+from eddy.kernel import package
+from eddy.kernel.features import NAMES
+
+ONE = 1 << 16  # 1.0 as a Q16 score
+
+# What may be configured on a running device: (lowest, highest).
+CONFIGURABLE = {
+    "threshold": (0, ONE),  # Q16
+    "normal_every": (1, 1_000_000),  # windows
+}
+
+
+class Signer(Protocol):
+    """Who answers for a package: `eddy.security.signing.SigningKey` is one."""
+
+    def sign(self, data: bytes) -> bytes:
+        """The 64 bytes of an Ed25519 signature over `data`."""
+        ...
+
+
+def check(configuration: dict[str, Any]) -> None:
+    """Refuse a configuration that a device would refuse, before it costs line time.
+
+    Raises:
+        SettingError: An unknown name or a value out of range.
+    """
+    for name, value in configuration.items():
+        if name not in CONFIGURABLE:
+            raise SettingError(f"{name!r} cannot be configured on a running device: use {', '.join(CONFIGURABLE)}")
+        low, high = CONFIGURABLE[name]
+        if type(value) is not int or not low <= value <= high:
+            raise SettingError(f"{name} = {value!r}: an integer from {low} to {high} is needed")
+
+
+def pack(
+    device_class: str,
+    device: str,
+    sequence: int,
+    signer: Signer,
+    wire: bytes | None = None,
+    features: Sequence[str] | None = None,
+    configuration: dict[str, Any] | None = None,
+    predecessor: bytes = b"",
+) -> bytes:
+    """The signed package.
+
+    Args:
+        device_class: Class of the device, as its manifest check expects it.
+        device: The one device it is for.
+        sequence: Higher than that of every package this device accepted.
+        signer: Signs the manifest.
+        wire: The forest in wire form; None to configure only.
+        features: Names of its columns, in order; given exactly when `wire` is.
+        configuration: See `CONFIGURABLE`.
+        predecessor: Fingerprint of the body that runs now (`fingerprint_of`).
+
+    Raises:
+        SettingError: Nothing to deploy, a model without features, or a feature that the device cannot compute.
+    """
+    if (wire is None) != (features is None) or (wire is None and not configuration):
+        raise SettingError("a package holds a model with its features, a configuration, or both")
+    unknown = [name for name in features or () if name not in NAMES]
+    if unknown:
+        raise SettingError(f"the device cannot compute {unknown[0]!r}: a model for it uses {', '.join(NAMES)}")
+    check(configuration or {})
+    body = package.encode_body(wire, None if features is None else list(features), configuration or None)
+    return package.build(device_class, device, sequence, body, signer.sign, predecessor=predecessor)
+
+
+def fingerprint_of(data: bytes) -> bytes:
+    """What the next package names as its predecessor; b"" for no package."""
+    return package.fingerprint(package.read(data)[2]) if data else b""

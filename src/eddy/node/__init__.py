@@ -1,0 +1,1 @@
+"""Nodes: places that host functions, and proxies for devices behind a gateway."""

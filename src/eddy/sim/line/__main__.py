@@ -1,0 +1,6 @@
+"""`python -m eddy.sim.line`."""
+
+from eddy.sim.line.emulator import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""The pump demonstration: devices that learn, a slow line each, and a gateway that judges and replaces their champions."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eddy.errors import SettingError
+from eddy.kernel.window import LONGEST
+from eddy.knowledge.base import KnowledgeBase
+from eddy.links import micropython
+from eddy.loop import Loop, LoopSettings
+from eddy.models.create import Search
+from eddy.models.engine import Training
+from eddy.node.gateway import Gateway
+from eddy.security.signing import SigningKey
+from eddy.sim.bearing import SimulatedBearing
+from eddy.sim.recording import Problem, Recordings
+from eddy.sim.recordings import open_recordings
+from eddy.sim.station import Deployment, Station, set_up
+
+Progress = Callable[[Any], None]
+
+WINDOW_MS = 500
+"""The paper's window. A recording that is shorter is one window."""
+
+PAPER = ("kurtosis", "skewness", "mean")
+FEATURES = ("rms", "mean_abs_difference", "peak_to_peak")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to play.
+
+    Attributes:
+        data: Folder of recordings; None simulates a bearing.
+        bearing: Which one the first device listens to; further devices take the next ones.
+        rate_hz: Rate to sub-sample to; None for the recordings' own.
+        devices: How many.
+        speed: How many times faster than real the lines run.
+        loss, corrupt: Share of frames lost, of bytes corrupted.
+        seed: Of everything that is random.
+        port: Serial port of a real device instead of an emulated one.
+        features: What the champion looks at.
+        train_windows: Windows that it is trained on.
+        quantile: Per mille of these that its threshold calls normal. Low makes a champion that cries wolf.
+        heap_bytes: Limit of a device's heap.
+        files: Recordings to play at most; None for all.
+        folder: Where flash images and the knowledge base stay; None for a temporary one.
+    """
+
+    data: Path | None = None
+    bearing: str = "1"
+    rate_hz: int | None = None
+    devices: int = 1
+    speed: float = 20
+    loss: float = 0.0
+    corrupt: float = 0.0
+    seed: int = 1
+    port: str | None = None
+    features: tuple[str, ...] = FEATURES
+    train_windows: int = 120
+    quantile: int = 980
+    heap_bytes: int = micropython.HEAP_BYTES
+    files: int | None = None
+    folder: Path | None = None
+
+
+def run(settings: Settings, progress: Progress = lambda step: None) -> dict[str, Any]:
+    """Play the whole loop until the recordings end.
+
+    Returns:
+        What happened, as plain data; see `docs/howto/read-the-demo.md`.
+
+    Raises:
+        EddyError: The data, a port or a device fails.
+    """
+    with ExitStack() as stack:
+        folder = settings.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eddy-")))
+        return _Stage(settings, folder, progress, stack).play()
+
+
+class _Stage:
+    """The devices with their lines, and the gateway between them."""
+
+    def __init__(self, settings: Settings, folder: Path, progress: Progress, stack: ExitStack) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._progress = progress
+        self._problems: list[str] = []
+        self._base = KnowledgeBase(folder / "knowledge.db")
+        stack.callback(self._base.close)
+        key = SigningKey.load_or_create(folder / "signing.key")
+        self.loop = Loop(self._base, key, LoopSettings(training=Training(search=Search(seed=settings.seed))))
+        self.stations: list[Station] = []
+        for number in range(settings.devices):
+            station = self._station(number, key.public_bytes())
+            stack.callback(station.close)
+            self.stations.append(station)
+        ports = {station.name: station.line.gateway_port for station in self.stations if station.line}
+        self._gateway = Gateway(self.loop, ports, int(settings.speed), self._problems.append)
+        stack.callback(self._gateway.close)
+
+    def _station(self, number: int, public_key: bytes) -> Station:
+        settings = self._settings
+        recordings = open_bearing(settings, number, lambda problem: self._problems.append(str(problem)))
+        name = f"pump-{number + 1}"
+        first = next(iter(recordings))
+        rate = settings.rate_hz or first.rate_hz
+        if settings.rate_hz and settings.rate_hz > first.rate_hz:
+            raise SettingError(f"the recordings have {first.rate_hz} Hz: choose at most that, not {settings.rate_hz}")
+        size = min(rate * WINDOW_MS // 1000, first.counts.shape[1] * rate // first.rate_hz, LONGEST)
+        device = {
+            "device": name,
+            "class": "pump",
+            "key": public_key,
+            "window": size,
+            "features": list(settings.features),
+            "train_windows": settings.train_windows,
+            "quantile": settings.quantile,
+            "seed": settings.seed,
+        }
+        line = {"speed": settings.speed, "loss": settings.loss, "corrupt": settings.corrupt, "seed": settings.seed + number}
+        return set_up(self._folder / name, device, recordings, settings.rate_hz, line, settings.heap_bytes)
+
+    def play(self) -> dict[str, Any]:
+        """Until every device has heard all of its recordings and everything has been said."""
+        started = time.monotonic()
+        for station in self.stations:
+            self._gateway.watch(station.device.fileno(), station.heard)
+        playing = list(self.stations)
+        while playing:
+            on_the_line = {s.name: self._deploying(s) for s in playing}
+            self._gateway.turn()
+            for station in list(playing):
+                self._measure(station, on_the_line[station.name])
+                if station.asks and self.loop.deployment(station.name) is None and self._idle(station):
+                    self._next(station)
+                if station.ended:
+                    self._gateway.forget(station.device.fileno())
+                    playing.remove(station)
+        from eddy.sim.outcome import collect
+
+        return collect(self._settings, self.loop, self.stations, self._problems, time.monotonic() - started)
+
+    def _idle(self, station: Station) -> bool:
+        return station.name not in self._gateway.proxies or self._gateway.proxies[station.name].comm.quiet()
+
+    def _deploying(self, station: Station) -> bool:
+        proxy = self._gateway.proxies.get(station.name)
+        return proxy is not None and proxy.deploying
+
+    def _measure(self, station: Station, before: bool) -> None:
+        """Account the line for each package apart."""
+        now = self._deploying(station)
+        if now and not before:
+            station.mark()
+        elif before and not now:
+            stats = station.mark()
+            wanted = self.loop.registry.deployments(station.name)[-1]
+            if stats:
+                station.deployments.append(Deployment(wanted.sequence, len(wanted.data), stats["elapsed_s"], stats["channel_use"]))
+            self._progress({"event": f"{station.name}: package {wanted.sequence} delivered, {len(wanted.data)} B"})
+
+    def _next(self, station: Station) -> None:
+        station.mark()
+        limit = self._settings.files
+        if limit is not None and len(station.played) >= limit:
+            station.asks = False
+            station.device.play(b"", 0, 0)
+            return
+        station.play()
+        if station is self.stations[0]:
+            self._progress({"done": len(station.played), "total": min(limit or len(station.recordings), len(station.recordings))})
+
+
+def open_bearing(settings: Settings, number: int, on_problem: Callable[[Problem], None]) -> Recordings:
+    """What device `number` listens to: the bearing asked for, and for further devices the ones after it.
+
+    Raises:
+        DataError, SettingError: There is none.
+    """
+    if settings.data is None:
+        return SimulatedBearing(files=settings.files or 240, bearings=[_turned(settings.bearing, number)], seed=settings.seed)
+    return open_recordings(settings.data, [_turned(settings.bearing, number)], on_problem=on_problem)
+
+
+def _turned(bearing: str, number: int) -> str:
+    """The name of the bearing `number` places after `bearing`, of four."""
+    return str((int(bearing) - 1 + number) % 4 + 1) if bearing.isdigit() else bearing

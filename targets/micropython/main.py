@@ -1,0 +1,32 @@
+"""Entry point of a device, the same for every port: settings from flash, then the agent until the sensor's data end."""
+
+import gc
+
+from eddy.kernel import codec
+from eddy.kernel.agent import Agent
+
+# Collecting often keeps what lives long together at the start of the heap: left to itself, MicroPython collects when the heap is full and
+# then finds a hundred free kilobytes, none of them in one piece.
+_COLLECT_BYTES = 8192
+
+
+def run(folder, link, driver, clock, wait, tell):
+    """Run the device.
+
+    Args:
+        folder: Where its flash is mounted; holds `settings.cbor`.
+        link: The line to the gateway, with `read()` and `write(data)`; neither waits.
+        driver: The sensor, with `read(ready)` and `ended`.
+        clock: Line time, with `now_ms()`.
+        wait: Called with the milliseconds of line time until something is due; returns earlier when bytes have come.
+        tell: Called once with the agent's figures when the sensor's data have ended and the line is quiet.
+    """
+    if hasattr(gc, "threshold"):
+        gc.threshold(_COLLECT_BYTES)
+    with open(folder + "/settings.cbor", "rb") as file:
+        settings = codec.decode(file.read())
+    agent = Agent(folder, settings, link, driver, clock)
+    gc.collect()
+    while not agent.finished():
+        wait(agent.step())
+    tell(agent.figures())
