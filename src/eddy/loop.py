@@ -138,16 +138,19 @@ class Loop:
         """Is there a first pool to make? From the windows on which the device has just trained, else from those it called normal."""
         if "trained" in state:
             event = self.base.events(device, state["trained"] - 1, 1)[0]
-            windows, complete = self.base.training(device, state.get("learned", -1), event.value.get("rows"))
+            rows = event.value.get("rows")
+            windows, complete = self.base.training(device, state.get("learned", -1), rows if isinstance(rows, int) else None)
             if not complete:
                 return  # streams arrive apart from each other: more training windows are on their way
             del state["trained"]
             state["learned"] = windows[-1].seq if windows else state.get("learned", -1)
-            champion = self.engine.adopt(event, windows)
+            champion, sighted = self.engine.adopt(event, windows)
             self.rollout.crown(device, champion, 0, event.time_ns, "trained by the device itself")
+            if sighted is not None:
+                self.rollout.want(device, None, {"threshold": sighted}, GATEWAY, "with its own threshold the champion is blind")
             self.assessor.learn(windows, state)
-            why = f"the device trained a champion on {event.value.get('rows')} windows, {len(windows)} of them are here"
-        elif "generation" not in state:
+            why = f"the device trained a champion on {rows} windows, {len(windows)} of them are here"
+        elif "generation" not in state and self.base.training_missed(device):
             enough = max(LEAST, self.settings.training.refresh)
             windows = self.base.windows(device, limit=enough, labels=(NORMAL,))
             if len(windows) < enough:
@@ -242,11 +245,11 @@ class Loop:
             SettingError: An unknown device, no candidate for it of that identity (its beginning is enough), or one is on its way.
         """
         self._known(device)
+        if self.rollout.model_on_its_way(device):
+            raise SettingError(f"a model is already on its way to {device}: wait until it is confirmed")
         found = [e.model.id for e in self.registry.entries(device) if e.role == CANDIDATE and e.model.id.startswith(model)]
         if len(found) != 1:
             raise SettingError(f"{len(found)} candidates for {device} begin with {model!r}: see `status` for the candidates")
-        if self.rollout.model_on_its_way(device):
-            raise SettingError(f"a model is already on its way to {device}: wait until it is confirmed")
         with self.base.transaction():
             return self.rollout.want(device, found[0], {}, who, "asked for")
 

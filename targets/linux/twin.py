@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "micropython"))
 
-import main
+import device
 import replay
 
 from eddy.kernel.clock import SystemClock
@@ -56,7 +56,7 @@ def start(folder, port, scale):
             select.select([link.fd, 0], [], [], line_ms / scale / 1000)
 
     driver = replay.Replay(Sensor(), Questions(), lambda: bool(select.select([0], [], [], 0)[0]))
-    main.run(folder, link, driver, SystemClock(scale), wait, lambda figures: os.write(1, b"!" + json.dumps(figures).encode() + b"\n"))
+    device.run(folder, link, driver, SystemClock(scale), wait, lambda figures: os.write(1, b"!" + json.dumps(figures).encode() + b"\n"))
 
 
 if __name__ == "__main__":

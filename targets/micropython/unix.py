@@ -34,7 +34,7 @@ class TerminalLink:
 def start(image, port, scale, blocks):
     flash.mount(flash.HostFlash(image, blocks), "/flash")
     sys.path[:] = ["/flash/lib", ".frozen"]
-    import main
+    import device
     import replay
 
     from eddy.kernel.clock import SystemClock
@@ -54,7 +54,7 @@ def start(image, port, scale, blocks):
         sys.stdout.write("!" + json.dumps(figures) + "\n")
 
     driver = replay.Replay(sys.stdin.buffer, sys.stdout.buffer, lambda: bool(sensor.poll(0)))
-    main.run("/flash", link, driver, SystemClock(scale), wait, tell)
+    device.run("/flash", link, driver, SystemClock(scale), wait, tell)
 
 
 if __name__ == "__main__":

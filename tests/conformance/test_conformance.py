@@ -71,9 +71,9 @@ def stage(root: Path, viper: bool) -> Path:
     return root
 
 
-def run(command: list[str | Path]) -> None:
-    """Run one case in another process; its last line tells that all checks passed."""
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env={**os.environ, "MICROPYPATH": ""})
+def run(command: list[str | Path], folder: Path) -> None:
+    """Run one case in another process and an empty folder; its last line tells that all checks passed."""
+    result = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=120, env={**os.environ, "MICROPYPATH": ""})
     lines = result.stdout.splitlines()
     assert lines and lines[-1].startswith("passed "), result.stdout + result.stderr
 
@@ -99,7 +99,8 @@ def vectors_importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.usefixtures("vectors_importable")
-def test_on_cpython(case: str) -> None:
+def test_on_cpython(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location(f"conformance_{case}", HERE / "cases" / f"{case}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -111,15 +112,15 @@ def test_on_cpython(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_on_micropython(case: str, staged: Path) -> None:
-    run([program("micropython"), "-X", f"heapsize={HEAP_BYTES}", "-c", RUN_CASE.format(root=str(staged), case=case)])
+def test_on_micropython(case: str, staged: Path, tmp_path: Path) -> None:
+    run([program("micropython"), "-X", f"heapsize={HEAP_BYTES}", "-c", RUN_CASE.format(root=str(staged), case=case)], tmp_path)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_on_webassembly(case: str, staged_plain: Path) -> None:
+def test_on_webassembly(case: str, staged_plain: Path, tmp_path: Path) -> None:
     if not (WASM / "micropython.mjs").exists():
         pytest.skip(f"no {WASM}: npm install --prefix .wasm @micropython/micropython-webassembly-pyscript")
-    run([program("node"), HERE / "wasm.mjs", WASM, staged_plain, case, str(HEAP_BYTES)])
+    run([program("node"), HERE / "wasm.mjs", WASM, staged_plain, case, str(HEAP_BYTES)], tmp_path)
 
 
 def test_every_kernel_module_is_covered_by_a_case() -> None:

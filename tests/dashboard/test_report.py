@@ -1,12 +1,16 @@
 """The report is one file that a stranger can read, whatever part of the result is there."""
 
+import re
+from collections.abc import Callable
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
-from results import smallest, whole
 
 from eddy.dashboard.figures import count, kibibytes, many, percent, seconds
 from eddy.dashboard.report import render
+
+Result = dict[str, Any]
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -46,8 +50,8 @@ def read(html: str) -> Reader:
     return reader
 
 
-def test_the_whole_report_is_well_formed_and_needs_nothing_else() -> None:
-    html = render(whole())
+def test_the_whole_report_is_well_formed_and_needs_nothing_else(whole: Result) -> None:
+    html = render(whole)
     reader = read(html)
     assert reader.scripts == 0
     assert reader.references == []
@@ -55,8 +59,8 @@ def test_the_whole_report_is_well_formed_and_needs_nothing_else() -> None:
     assert "@import" not in html
 
 
-def test_everything_has_its_section() -> None:
-    assert read(render(whole())).headings == [
+def test_everything_has_its_section(whole: Result) -> None:
+    assert read(render(whole)).headings == [
         "Score and threshold",
         "Champion models",
         "Deployments",
@@ -68,12 +72,12 @@ def test_everything_has_its_section() -> None:
     ]
 
 
-def test_what_is_not_there_has_no_section() -> None:
-    assert read(render(smallest())).headings == ["Deployments", "Line and memory"]
+def test_what_is_not_there_has_no_section(smallest: Result) -> None:
+    assert read(render(smallest)).headings == ["Deployments", "Line and memory"]
 
 
-def test_the_score_chart_tells_alarms_false_positives_champions_and_onset() -> None:
-    text = "".join(read(render(whole())).text)
+def test_the_score_chart_tells_alarms_false_positives_champions_and_onset(whole: Result) -> None:
+    text = "".join(read(render(whole)).text)
     for words in (
         "confirmed by the pool",
         "false positive, says the pool",
@@ -86,76 +90,81 @@ def test_the_score_chart_tells_alarms_false_positives_champions_and_onset() -> N
         assert words in text
 
 
-def test_the_headline_says_how_early_the_warning_came() -> None:
-    text = "".join(read(render(whole())).text)
+def test_each_window_above_the_threshold_has_the_colour_of_its_verdict(whole: Result) -> None:
+    groups = dict(re.findall(r'<g class="dots (\w+)">(.*?)</g>', render(whole)))
+    assert {css: dots.count("<circle") for css, dots in groups.items()} == {"alarm": 6, "false": 2}
+
+
+def test_the_headline_says_how_early_the_warning_came(whole: Result) -> None:
+    text = "".join(read(render(whole)).text)
     assert "1 file after the onset, 20 min 0 s before the end" in text
 
 
-def test_the_paper_stands_beside_the_deployments() -> None:
-    text = "".join(read(render(smallest())).text)
+def test_the_paper_stands_beside_the_deployments(smallest: Result) -> None:
+    text = "".join(read(render(smallest)).text)
     assert "4.9 s" in text
     assert "12 min 39 s" in text
     assert "1 h 26 min" in text
 
 
-def test_each_device_has_its_chart() -> None:
-    text = "".join(read(render(whole(("pump-1", "pump-2")))).text)
+def test_each_device_has_its_chart(make_whole: Callable[..., Result]) -> None:
+    text = "".join(read(render(make_whole(("pump-1", "pump-2")))).text)
     assert text.count("first confirmed alarm, file 7") == 2
 
 
-def test_the_ranking_is_best_first() -> None:
-    text = "".join(read(render(whole())).text)
+def test_the_ranking_is_best_first(whole: Result) -> None:
+    text = "".join(read(render(whole)).text)
     assert text.index("+12") < text.index("-3")
 
 
-def test_phases_are_in_the_order_of_the_loop() -> None:
-    text = "".join(read(render(whole())).text)
+def test_phases_are_in_the_order_of_the_loop(whole: Result) -> None:
+    text = "".join(read(render(whole)).text)
     assert text.index("watch bearing 1") < text.index("replace the champion")
 
 
-def test_a_run_without_an_alarm_says_so() -> None:
-    quiet = whole() | {"first_alarm_file": None, "alarms": []}
+def test_a_run_without_an_alarm_says_so(whole: Result) -> None:
+    quiet = whole | {"first_alarm_file": None, "alarms": []}
     assert "the machine ran to its end unnoticed" in "".join(read(render(quiet)).text)
 
 
-def test_a_device_without_a_heap_limit_says_so() -> None:
-    twin = smallest() | {"device": {"interpreter": "cpython", "heap_bytes": 0, "peak_heap_bytes": None}}
+def test_a_device_without_a_heap_limit_says_so(smallest: Result) -> None:
+    twin = smallest | {"device": {"interpreter": "cpython", "heap_bytes": 0, "peak_heap_bytes": None}}
     text = "".join(read(render(twin)).text)
     assert "CPython, for want of a MicroPython" in text
     assert "no limit" in text
 
 
-def test_a_champion_of_unknown_size_is_shown() -> None:
-    result = whole()
+def test_a_champion_of_unknown_size_is_shown(whole: Result) -> None:
+    result = whole
     result["champions"][0] |= {"trees": None, "threshold": None, "features": None}
     text = "".join(read(render(result)).text)
     assert "champion 1" in text
     assert "None" not in text
 
 
-def test_a_run_without_deployments_is_shown() -> None:
-    assert "no package was sent" in "".join(read(render(smallest() | {"deployments": []})).text)
+def test_a_run_without_deployments_is_shown(smallest: Result) -> None:
+    assert "no package was sent" in "".join(read(render(smallest | {"deployments": []})).text)
 
 
 @pytest.mark.parametrize("key", ["title", "source"])
-def test_markup_in_the_result_stays_text(key: str) -> None:
+def test_markup_in_the_result_stays_text(key: str, whole: Result) -> None:
     hostile = "<script>alert(1)</script>\"'&"
-    reader = read(render(whole() | {key: hostile}))
+    reader = read(render(whole | {key: hostile}))
     assert reader.scripts == 0
     assert hostile in "".join(reader.text)
 
 
-def test_markup_in_nested_values_stays_text() -> None:
+def test_markup_in_nested_values_stays_text(make_whole: Callable[..., Result]) -> None:
     hostile = "<script>alert(1)</script>"
-    result = whole(devices=(hostile,)) | {"notes": [hostile], "settings": {hostile: hostile}, "units": {"rms": hostile}}
+    result = make_whole(devices=(hostile,)) | {"notes": [hostile], "settings": {hostile: hostile}, "units": {"rms": hostile}}
     result["decisions"][0]["evidence"] = {hostile: [hostile]}
     result["events"][0]["text"] = hostile
     result["features"][0]["values"][hostile] = 1.0
     assert read(render(result)).scripts == 0
 
 
-def test_a_long_run_stays_a_small_file() -> None:
-    assert len(render(whole(files=5000))) < 1_000_000
+def test_a_long_run_stays_a_small_file(make_whole: Callable[..., Result]) -> None:
+    assert len(render(make_whole(files=5000))) < 1_000_000
 
 
 @pytest.mark.parametrize(

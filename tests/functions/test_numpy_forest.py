@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eddy.functions.forest import NumpyTrainer, paths, quantise, score
-from eddy.kernel.forest import Grid
+from eddy.kernel.grid import Grid
 from eddy.kernel.trainer import Trainer
 
 

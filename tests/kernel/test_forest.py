@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from pathlib import Path
 
 import pytest
 from clouds import cloud, train
@@ -11,8 +12,9 @@ from wrapping import load
 
 from eddy.kernel import forest_wire
 from eddy.kernel.errors import ModelError, TooLarge
-from eddy.kernel.forest import EXP2, LEAF, Forest, Grid, depth_limit, path_lengths, score_plain, total_plain
+from eddy.kernel.forest import EXP2, LEAF, Forest, checksum_plain, depth_limit, path_lengths, score_plain, total_plain
 from eddy.kernel.forest_wire import decode_tree_plain
+from eddy.kernel.grid import Grid
 
 int32 = st.integers(-(2**31), 2**31 - 1)
 FOREST = train(cloud(256, 3, seed=1), 3, trees=10, subsample=100, seed=7)
@@ -87,13 +89,13 @@ def test_compiled_scoring_is_the_plain_one_within_32_bits(row: list[int]) -> Non
     steps = array("H", bytes(6))
     total = TWIN.total(FOREST.image, row, steps)
     assert total == total_plain(FOREST.image, row, array("H", bytes(6)))
-    assert TWIN.power(FOREST.image[2] * FOREST.image[9], total, EXP2) == score_plain(FOREST.image, row, steps)
+    assert TWIN.power(FOREST.image[2] * FOREST.image[7], total, EXP2) == score_plain(FOREST.image, row, steps)
 
 
 @pytest.mark.parametrize("bounds", [(-(2**31), -1), (0, 2**31 - 1), (-(2**30), 2**30 - 1), (5, 5), (2**31 - 2, 2**31 - 1)])
 def test_compiled_scoring_stays_within_32_bits_on_the_widest_grids(bounds: tuple[int, int]) -> None:
     leaves = array("H", [2047, 2, LEAF | 1, 256, LEAF | 1, 65535])
-    forest = Forest.assemble(Grid([bounds] * 2), 2, bytes(leaves), [3], 0)
+    forest = Forest.assemble(Grid([bounds] * 2), 2, [leaves], 0)
     for x in {bounds[0], bounds[1], sum(bounds) // 2, -(2**31), 2**31 - 1}:
         assert TWIN.total(forest.image, [x, x], array("H", bytes(4))) == forest.paths([x, x])
 
@@ -101,8 +103,8 @@ def test_compiled_scoring_stays_within_32_bits_on_the_widest_grids(bounds: tuple
 def test_an_image_comes_back_with_four_bytes_a_node_and_a_small_head() -> None:
     FOREST.threshold = 40000
     image = FOREST.to_image()
-    assert len(image) == 4 * FOREST.nodes + 20 + 10 * FOREST.features + 2 * FOREST.trees
-    for data in (image, array("H", image)):
+    assert len(image) == 4 * FOREST.nodes + 24 + 10 * FOREST.features + 2 * FOREST.trees
+    for data in (image, memoryview(b"odd" + image)[3:], array("H", image)):
         back = Forest.from_image(data)
         assert (back.features, back.trees, back.subsample, back.nodes, back.threshold) == (3, 10, 100, FOREST.nodes, 40000)
         assert back.to_image() == image
@@ -112,6 +114,36 @@ def test_an_image_comes_back_with_four_bytes_a_node_and_a_small_head() -> None:
 def test_a_loaded_forest_uses_the_given_words_in_place() -> None:
     words = array("H", FOREST.to_image())
     assert Forest.from_image(words).image is words
+
+
+def test_an_image_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(FOREST.to_image())
+    with path.open("rb") as file:
+        assert Forest.read(file).to_image() == FOREST.to_image()
+    for content in (b"", FOREST.to_image()[:-1], FOREST.to_image() + b"\0"):
+        path.write_bytes(content)
+        with path.open("rb") as file, pytest.raises(ModelError):
+            Forest.read(file)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 65535), st.integers(1, 65535))
+def test_whatever_happens_to_two_words_of_an_image_is_noticed(i: int, j: int, a: int, b: int) -> None:
+    image = array("H", FOREST.to_image())
+    i, j = i % len(image), j % len(image)
+    image[i] ^= a
+    if j != i:
+        image[j] ^= b
+    with pytest.raises(ModelError):
+        Forest.from_image(image)
+
+
+def test_the_compiled_checksum_is_the_plain_one_within_32_bits() -> None:
+    for image in (FOREST.image, array("H", [65535] * 65535), array("H", bytes(80))):
+        sums = array("i", bytes(8))
+        TWIN.checksum(image, len(image) - 4, sums)
+        a, b = sums
+        assert [a & 0xFFFF, a >> 16, b & 0xFFFF, b >> 16] == checksum_plain(image)
 
 
 def test_every_changed_bit_of_an_image_is_noticed() -> None:
@@ -137,8 +169,14 @@ def test_the_wire_form_comes_back_bit_for_bit(rows: int, features: int, trees: i
 @given(st.lists(st.tuples(int32, st.integers(0, 2**31 - 1)), min_size=1, max_size=12))
 def test_the_wire_form_carries_any_grid(bounds: list[tuple[int, int]]) -> None:
     grid = Grid([(min(low, 2**31 - 1 - span), min(low, 2**31 - 1 - span) + span) for low, span in bounds])
-    forest = Forest.assemble(grid, 2, bytes(array("H", [LEAF | 2, 256])), [1], 65536)
+    forest = Forest.assemble(grid, 2, [array("H", [LEAF | 2, 256])], 65536)
     assert Forest.from_wire(forest.to_wire()).grid().bounds == grid.bounds
+
+
+def test_splits_on_a_side_that_nothing_reaches_travel_too() -> None:
+    words = [4095, 2, LEAF | 1, 256, 10, 4, LEAF | 1, 512, LEAF | 2, 768]
+    forest = Forest.assemble(Grid([(0, 9)]), 4, [array("H", words)], 0)
+    assert list(Forest.from_wire(forest.to_wire()).tree(0)) == words
 
 
 def test_ten_trees_take_850_bytes_and_fifty_4700() -> None:
@@ -158,7 +196,7 @@ def test_a_forest_too_large_for_the_node_is_refused_before_it_is_built() -> None
 
 def test_trees_that_no_trainer_grows_cannot_be_sent() -> None:
     def tree(*words: int) -> Forest:
-        return Forest.assemble(Grid([(0, 9)]), 3, bytes(array("H", words)), [len(words) // 2], 0)
+        return Forest.assemble(Grid([(0, 9)]), 3, [array("H", words)], 0)
 
     with pytest.raises(ModelError, match="holds 2 rows"):
         tree(LEAF | 2, 0).to_wire()

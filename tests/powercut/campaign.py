@@ -102,7 +102,7 @@ class Campaign:
         scenario = self.make()
         copy(self.fresh, self.image)
         if powered(self.image, scenario.work, Countdown(first, thirds)):
-            raise AssertionError("operation %d was not reached" % first)
+            raise AssertionError(f"operation {first} was not reached")
         self.first_cuts += 1
         copy(self.image, self.torn)
         known = scenario.snapshot()
@@ -110,7 +110,7 @@ class Campaign:
             total = operations(self.image, scenario.recover)
             powered(self.image, scenario.judge, None)
         except AssertionError as broken:
-            raise AssertionError("cut at operation %d, %d/3: %s" % (first, thirds, broken))
+            raise AssertionError(f"cut at operation {first}, {thirds}/3: {broken}")
         for second in range((self.offset + first) % self.every, total, self.every):
             for again in range(FRACTIONS):
                 copy(self.torn, self.image)
@@ -120,7 +120,7 @@ class Campaign:
                     powered(self.image, scenario.recover, None)
                     powered(self.image, scenario.judge, None)
                 except AssertionError as broken:
-                    raise AssertionError("cut at operation %d, %d/3, then at %d, %d/3: %s" % (first, thirds, second, again, broken))
+                    raise AssertionError(f"cut at operation {first}, {thirds}/3, then at {second}, {again}/3: {broken}")
                 self.second_cuts += 1
         gc.collect()
 

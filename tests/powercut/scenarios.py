@@ -62,7 +62,7 @@ class Update:
         self.open(folder)
         self.observe()
         self.boot()
-        assert len(self.may) == 1, "undecided: %r" % self.may
+        assert len(self.may) == 1, f"undecided: {self.may!r}"
 
     def open(self, folder):
         self.slots = Slots(folder + "/slots", max_tries=self.TRIES)
@@ -71,7 +71,7 @@ class Update:
         """Of the states that may be, those that are."""
         found = (self.slots.active(), self.slots.trial(), self.slots.sequence())
         possible = [state for state in self.may if found == (state[0], state[2] is not None, state[4])]
-        assert possible, "neither old nor new: %r of %r" % (found, self.may)
+        assert possible, f"neither old nor new: {found!r} of {self.may!r}"
         self.may = possible
 
     def do(self, operation, after):
@@ -84,8 +84,8 @@ class Update:
     def boot(self):
         runs = set([after_boot(state)[2] or after_boot(state)[0] for state in self.may])
         found = self.do(self.slots.boot, after_boot)
-        assert found and found[0] in runs, "boots %r, not one of %r" % (found and found[0], runs)
-        assert found[1] == content(found[0]), "sequence %d is damaged" % found[0]
+        assert found and found[0] in runs, f"boots {found and found[0]!r}, not one of {runs!r}"
+        assert found[1] == content(found[0]), f"sequence {found[0]} is damaged"
 
     def install(self):
         sequence = self.next
@@ -185,9 +185,9 @@ class Stream:
     def judge_kept(self, seq, taken):
         if taken == "overflow":
             newer = [other for other in self.kept if other > seq]
-            assert len(newer) + 1 >= self.CAPACITY * 3 // 4, "%d was given up without need" % seq
+            assert len(newer) + 1 >= self.CAPACITY * 3 // 4, f"{seq} was given up without need"
         else:
-            assert taken == self.kept[seq], "%d was kept as sample %d, and is %r at the receiver" % (seq, self.kept[seq], taken)
+            assert taken == self.kept[seq], f"{seq} was kept as sample {self.kept[seq]}, and is {taken!r} at the receiver"
 
     def keep(self):
         sample = self.made
@@ -195,7 +195,7 @@ class Stream:
         self.trying.append(sample)
         seq = self.outbox.keep(sample * 500000000, [sample, 30000, 0, 3])
         self.trying.pop()
-        assert seq not in self.kept and seq not in self.taken, "number %d is used again" % seq
+        assert seq not in self.kept and seq not in self.taken, f"number {seq} is used again"
         self.kept[seq] = sample
 
     def send(self, answered):
@@ -205,7 +205,7 @@ class Stream:
         for record in Batch(batch).records:  # what the receiver has under these numbers must be the same
             if not isinstance(record.value, Gap) and record.seq in self.taken:
                 had = self.taken[record.seq]
-                assert had == record.value[0], "sample %d is taken for a duplicate of %r" % (record.value[0], had)
+                assert had == record.value[0], f"sample {record.value[0]} is taken for a duplicate of {had!r}"
         for record in self.inbox.offer(batch):
             self.take(record)
         self.inbox.commit()
@@ -215,15 +215,15 @@ class Stream:
             self.outbox.acknowledge(ack)
 
     def take(self, record):
-        assert record.seq == len(self.taken), "%d came after %d" % (record.seq, len(self.taken) - 1)
+        assert record.seq == len(self.taken), f"{record.seq} came after {len(self.taken) - 1}"
         if isinstance(record.value, Gap):
             for seq in range(record.value.first, record.value.last + 1):
                 self.taken[seq] = record.value.reason
             return
         sample = record.value[0]
-        assert self.kept.get(record.seq, sample) == sample, "%d is sample %d, not %d" % (record.seq, self.kept[record.seq], sample)
-        assert record.seq in self.kept or sample in self.trying, "sample %d comes under %d" % (sample, record.seq)
-        assert sample not in self.samples, "sample %d comes twice" % sample
+        assert self.kept.get(record.seq, sample) == sample, f"{record.seq} is sample {self.kept[record.seq]}, not {sample}"
+        assert record.seq in self.kept or sample in self.trying, f"sample {sample} comes under {record.seq}"
+        assert sample not in self.samples, f"sample {sample} comes twice"
         assert record.time_ns == sample * 500000000
         self.taken[record.seq] = sample
         self.samples[sample] = record.seq

@@ -15,7 +15,8 @@ from eddy.bench.transfer import BAUD, FRAMING, PAYLOAD, TURN_MS, Transfer, send_
 from eddy.bench.windows import FEATURES, Windows, gather
 from eddy.errors import DeviceFailed, ToolMissing
 from eddy.functions.forest import NumpyTrainer
-from eddy.kernel.forest import LEAF, STEPS, Forest
+from eddy.kernel.forest import LEAF, Forest
+from eddy.kernel.grid import STEPS
 from eddy.links import micropython
 from eddy.models.package import pack
 from eddy.security.signing import SigningKey
@@ -79,10 +80,10 @@ def run(
         "baseline_heap_bytes": BASELINE_HEAP,
         "line": {"baud": BAUD, "turn_ms": TURN_MS, "clock": "virtual" if speed is None else f"emulator, {speed:g} times real time"},
         "notes": [
-            f"Eddy's figures: device heap of {micropython.HEAP_BYTES // 1024} KiB, training included; wire_bytes is the whole signed package.",
+            f"Eddy: all on a heap of {micropython.HEAP_BYTES // 1024} KiB, training included; wire_bytes is the whole signed package.",
             f"Baseline: tree objects, floats, JSON, pure Python in a heap of {BASELINE_HEAP // 2**20} MiB (`fits_heap`: whether its forest "
             "loads in Eddy's heap); wire_bytes is the JSON of the model alone.",
-            f"Baseline deployment: frames of {PAYLOAD} bytes and {FRAMING} of framing, one acknowledgement of {FRAMING + 1} bytes for each.",
+            f"Baseline deployment: {PAYLOAD} bytes and {FRAMING} of framing in a frame, each acknowledged by one of {FRAMING + 1} bytes.",
             "Paper: an ESP32 (inference on bearing 1, deployment to bearing 2); a channel use of 0.6 to 0.7 is printed for every size.",
         ],
     }
@@ -107,8 +108,9 @@ def _row(folder: Path, library: Path, key: SigningKey, windows: Windows, trees: 
         "anomalous": windows.anomalous.tolist(),
     }
     (folder / "job.json").write_text(json.dumps(job))
-    ours = _measure("forest.py", micropython.HEAP_BYTES, folder, library)
-    theirs = _measure("baseline.py", BASELINE_HEAP, folder)
+    ours = _measure("forest.py", micropython.HEAP_BYTES, library, folder)
+    theirs = _measure("baseline.py", BASELINE_HEAP, library, folder)
+    fits = _start("baseline.py", micropython.HEAP_BYTES, library, folder, "load").returncode == 0
     if not ours.pop("same_bytes"):
         raise DeviceFailed("the device trained another forest from the same seed than this computer: please report this")
     difference = max(abs(a - b) for a, b in zip(ours.pop("scores"), theirs.pop("scores"), strict=True))
@@ -122,7 +124,7 @@ def _row(folder: Path, library: Path, key: SigningKey, windows: Windows, trees: 
         **_figures(send_object(package, speed)),
         **ours,
         "score_difference": round(difference, 5),
-        "baseline": {**{name: baseline[name] for name in KEYS}, "fits_heap": _loads(micropython.HEAP_BYTES, folder)},
+        "baseline": {**{name: baseline[name] for name in KEYS}, "fits_heap": fits},
         "paper": {name: PAPER.get(trees, {}).get(name) for name in KEYS},
     }
 
@@ -146,21 +148,16 @@ def describe(forest: Forest) -> dict[str, Any]:
     return {"subsample": forest.subsample, "trees": [node(forest.tree(tree), 0) for tree in range(forest.trees)]}
 
 
-def _start(script: str, heap: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def _start(script: str, heap: int, library: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [str(micropython.interpreter()), "-X", f"heapsize={heap}", str(_DEVICE / script), *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+    return subprocess.run(command, check=False, capture_output=True, text=True, env={"MICROPYPATH": str(library)})
 
 
-def _measure(script: str, heap: int, *arguments: str | Path) -> dict[str, Any]:
+def _measure(script: str, heap: int, library: Path, folder: Path) -> dict[str, Any]:
     """Run a script on the device and read its figures."""
-    result = _start(script, heap, *arguments)
+    result = _start(script, heap, library, folder)
     try:
         figures: dict[str, Any] = json.loads(result.stdout)
     except ValueError:
         raise DeviceFailed(f"{script} ended with code {result.returncode}: {result.stderr.strip()[-400:]}") from None
     return figures
-
-
-def _loads(heap: int, folder: Path) -> bool:
-    """Whether the baseline's forest can be loaded in so small a heap."""
-    return _start("baseline.py", heap, folder, "load only").returncode == 0

@@ -2,12 +2,12 @@
 
 import select
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from eddy.errors import LinkTimeout
 from eddy.kernel.arq import Arq
 from eddy.links.serial import SerialLink
-from eddy.sim.line import DEVICE, GATEWAY, Line, VirtualLine, start_line
+from eddy.sim.line import Line, VirtualLine, start_line
 
 BAUD = 2400
 TURN_MS = 10
@@ -112,7 +112,7 @@ class _Acknowledger:
     """Answers every frame with one of a single byte."""
 
     _waiting: int = 0
-    frames: int = field(default=0)
+    frames: int = 0
 
     def poll(self, now_ms: int) -> bytes | None:
         """An acknowledgement for each frame heard."""
@@ -142,8 +142,7 @@ def send_frames(size: int) -> Transfer:
     sizes = [min(PAYLOAD, size - at) for at in range(0, size, PAYLOAD)]
     expected = len(sizes)
     sender, receiver = _Sender(sizes), _Acknowledger()
-    stations = {DEVICE: receiver, GATEWAY: sender}
-    driver = VirtualLine(line, stations[DEVICE], stations[GATEWAY])
+    driver = VirtualLine(line, device=receiver, gateway=sender)
     while driver.step(_PATIENCE_S * 1e6):
         continue
     if receiver.frames != expected:

@@ -73,4 +73,5 @@ def gather(data: Path | None) -> Windows:
 
 def _spread(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
     """So many of the rows, evenly over time; some twice when there are fewer."""
-    return rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+    chosen: npt.NDArray[np.int64] = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+    return chosen

@@ -41,7 +41,10 @@ def far_edge(
     console.check_writable(json)
     with Display(console.progress_console(), "far edge") as display:
         result = measurement.run(progress=display.update)
-    console.result_console(json).print(table(result["rows"]))
+    out = console.result_console(json)
+    out.print(table(result["rows"]))
+    for note in result.get("notes", ()):
+        out.print(f"· {note}", style="dim", markup=False)
     if json is not None:
         console.write_json(json, result)
 
@@ -55,7 +58,7 @@ def table(rows: list[Mapping[str, Any]]) -> "Table":
         shown.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in rows:
         shown.add_row(f"[bold]{row['trees']} trees[/bold]")
-        baseline, paper = row.get("baseline", {}), row.get("paper", {})
+        baseline, paper = row.get("baseline") or {}, row.get("paper") or {}
         for name, title in _FIGURES:
             mine, theirs = row.get(name), baseline.get(name)
             times = f"{theirs / mine:,.3g}" if mine and theirs and name != "channel_use" else ""

@@ -9,6 +9,9 @@ from eddy.cli.console import JSON_HELP
 
 app = typer.Typer(no_args_is_help=True, help="Play a whole system on this machine.")
 
+FEATURES = ("rms", "mean_abs_difference", "peak_to_peak")
+PAPER = ("kurtosis", "skewness", "mean")
+
 Rate = Literal["500", "1000", "2000", "native"]
 
 
@@ -26,11 +29,18 @@ def pump(
     bearing: Annotated[str, typer.Option(help="Which bearing the first device listens to: 1 to 4 (IMS), 1_1, 2_1, 3_1 (FEMTO).")] = "1",
     rate: Annotated[Rate, typer.Option(help="Sampling rate in Hz, sub-sampled as in the paper.")] = "native",
     devices: Annotated[int, typer.Option(min=1, max=16, help="Devices, each on a bearing and a line of its own.")] = 1,
-    speed: Annotated[float, typer.Option(min=0.1, max=10_000, help="How many times faster than real the line runs.")] = 60.0,
+    speed: Annotated[int, typer.Option(min=1, max=200, help="How many times faster than real the line runs.")] = 20,
     loss: Annotated[float, typer.Option(min=0, max=0.9, help="Share of frames that the line loses.")] = 0.0,
     corrupt: Annotated[float, typer.Option(min=0, max=0.5, help="Share of bytes that the line corrupts.")] = 0.0,
     seed: Annotated[int, typer.Option(min=1, max=2_147_483_562, help="The same seed plays the same run.")] = 1,
     port: Annotated[str | None, typer.Option(help="Serial port of a real device, such as /dev/ttyUSB0; emulated without it.")] = None,
+    features: Annotated[str, typer.Option(help="What the champion looks at: names separated by commas, or 'paper'.")] = ",".join(FEATURES),
+    train: Annotated[int, typer.Option(min=10, max=256, help="Windows that the champion is trained on.")] = 120,
+    quantile: Annotated[
+        int, typer.Option(min=1, max=1000, help="Per mille of these that it calls normal; 850 arranges a champion that cries wolf.")
+    ] = 980,
+    heap: Annotated[bool, typer.Option(help="Find the smallest heap that completes, by bisection.")] = True,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the knowledge base and the flash images in DIR.")] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a self-contained HTML report.")] = None,
 ) -> None:
@@ -53,6 +63,11 @@ def pump(
         corrupt=corrupt,
         seed=seed,
         port=port,
+        features=PAPER if features == "paper" else tuple(name.strip() for name in features.split(",")),
+        train_windows=train,
+        quantile=quantile,
+        measure_heap=heap,
+        folder=keep,
     )
     with Display(console.progress_console(), "pump") as display:
         result = stage.run(settings, display.update)

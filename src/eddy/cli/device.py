@@ -22,6 +22,11 @@ def device() -> None:
 def install(
     port: Annotated[str, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.")],
     arch: Annotated[Arch, typer.Option(help="Native code for the fast twins: xtensawin is the ESP32; none leaves them out.")] = "xtensawin",
+    name: Annotated[str, typer.Option(help="Name of the device.")] = "pump-1",
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="The gateway's folder: the device trusts the key in it.")] = Path(
+        "eddy-gateway"
+    ),
+    window: Annotated[int, typer.Option(min=1, max=16384, help="Samples in a window.")] = 10240,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; touch nothing.")] = False,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
@@ -31,11 +36,11 @@ def install(
     from eddy.cli import console
 
     console.check_writable(json)
-    with tempfile.TemporaryDirectory(prefix="eddy-") as folder:
-        commands = plan(port, Path(folder) / "flash")
+    with tempfile.TemporaryDirectory(prefix="eddy-") as made:
+        commands = plan(port, Path(made) / "flash")
         if not dry_run:
             _check(port)
-        files = _firmware(Path(folder), None if arch == "none" else arch)
+        files = _firmware(Path(made), None if arch == "none" else arch, _settings(name, folder, window, dry_run))
         out = console.result_console(json)
         out.print(f"{len(files)} files, {sum(files.values()):,} bytes, native code: {arch}", markup=False)
         for command in commands:
@@ -54,14 +59,30 @@ def plan(port: str, flash: Path) -> list[list[str]]:
         flash: Folder with what belongs on the board's root.
     """
     mpremote = ["mpremote", "connect", port]
-    return [[*mpremote, "fs", "cp", "-r", str(flash / "lib"), ":/"], [*mpremote, "reset"]]
+    copies = [[*mpremote, "fs", "cp", "-r", str(flash / "lib"), ":/"]]
+    copies += [[*mpremote, "fs", "cp", str(flash / file), f":/{file}"] for file in ("settings.cbor", "main.py")]
+    return [*copies, [*mpremote, "reset"]]
 
 
-def _firmware(folder: Path, arch: str | None) -> dict[str, int]:
-    """Compiles the kernel; returns bytes by name of what goes to the board."""
+def _settings(name: str, folder: Path, window: int, dry_run: bool) -> dict[str, object]:
+    """Settings of a board; a dry run makes no key."""
+    from eddy.security.signing import SigningKey
+
+    key = bytes(32)
+    if not dry_run:
+        folder.mkdir(parents=True, exist_ok=True)
+        key = SigningKey.load_or_create(folder / "signing.key").public_bytes()
+    return {"device": name, "class": "pump", "key": key, "window": window}
+
+
+def _firmware(folder: Path, arch: str | None, settings: dict[str, object]) -> dict[str, int]:
+    """Compiles the kernel and adds settings and start; returns bytes by name of what goes to the board."""
+    from eddy.kernel import codec
     from eddy.links.micropython import firmware
 
     flash = firmware(folder, arch) / "flash"
+    (flash / "settings.cbor").write_bytes(codec.encode(settings))
+    (flash / "main.py").write_text("import board\n\nboard.start()\n")
     return {str(file.relative_to(flash)): file.stat().st_size for file in sorted(flash.rglob("*")) if file.is_file()}
 
 

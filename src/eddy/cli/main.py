@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eddy.cli import bench, console, demo, device, doctor
+from eddy.cli import bench, console, demo, device, doctor, gateway
 from eddy.errors import EddyError
 
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.add_typer(demo.app, name="demo")
 app.add_typer(bench.app, name="bench")
 app.add_typer(device.app, name="device")
+app.add_typer(gateway.app, name="gateway")
 app.command("doctor")(doctor.doctor)
 
 

@@ -242,7 +242,7 @@ def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> Sequence[Point]:
     """At most `limit` points with every peak and trough kept: the lowest and highest of each stretch, in their order."""
     if len(points) <= limit:
         return points
-    size = math.ceil(2 * len(points) / limit)
+    size = math.ceil(len(points) / (limit // 2))
     kept: list[Point] = []
     for start in range(0, len(points), size):
         stretch = [point for point in points[start : start + size] if not math.isnan(point[1])]

@@ -72,9 +72,7 @@ def _alarm(result: Result) -> Card:
 
 def _warning_s(result: Result, file: int) -> float | None:
     last = result.get("last_file")
-    times: dict[int, int] = {}
-    for window in result.get("series", ()):
-        times.setdefault(window["file"], window["time_ns"])
+    times = {window["file"]: window["time_ns"] for window in result.get("series", ())}
     end = max((number for number in times if last is None or number <= last), default=None)
     return (times[end] - times[file]) / 1e9 if end is not None and file in times else None
 

@@ -5,7 +5,8 @@ from array import array
 import numpy as np
 import numpy.typing as npt
 
-from eddy.kernel.forest import EXP2, HEAD, LEAF, STEPS, Forest, Grid, range_shift
+from eddy.kernel.forest import EXP2, HEAD, LEAF, Forest
+from eddy.kernel.grid import STEPS, Grid, range_shift
 from eddy.kernel.rng import Rng
 from eddy.kernel.trainer import Trainer
 
@@ -59,7 +60,7 @@ def score(forest: Forest, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     Returns:
         [n] scores Q16, 65536 = 1.0.
     """
-    unit = forest.image[2] * forest.image[9]
+    unit = forest.image[2] * forest.image[7]
     # 16 binary places of total / unit: what the kernel finds by long division.
     exponent = (paths(forest, rows) << 16) // unit
     whole = np.minimum(exponent >> 16, 17)

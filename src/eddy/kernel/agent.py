@@ -75,7 +75,7 @@ class ModelDeployment:
         end = 2 + (data[0] << 8 | data[1])
         head: Any = codec.decode(memoryview(data)[2:end])
         self.head = head
-        self.forest = Forest.from_image(memoryview(data)[end:])
+        self.forest = Forest.from_image(data[end:])
         return True
 
     def package_local(self, forest: Forest, names: list[str]) -> None:

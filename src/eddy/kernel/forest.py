@@ -9,11 +9,12 @@ and thresholds Q16 (65536 = 1.0). So every interpreter computes the same bits.
 
 The image is one array of 16-bit words and is scored where it lies, 4 bytes a node:
 
-    0 format   1 features   2 trees   3 subsample   4-5 threshold Q16   6-7 CRC-32 of everything else   8 nodes   9 c(subsample) Q8
+    0 format   1 features   2 trees   3 subsample   4-5 threshold Q16   6 nodes   7 c(subsample) Q8
     for each feature:  low (2 words)   high (2 words)   shift
     for each tree:     its first node
     for each node:     feature << 12 | threshold,  index of the right child within the tree     (the left child is the next node)
         or, a leaf:    15 << 12 | rows,            path length Q8
+    checksum (4 words)
 
 Words are little-endian, as on every machine that MicroPython and CPython meet today. An image is made on the node that uses it and never
 travels; `eddy.kernel.forest_wire` is the form that does.
@@ -21,18 +22,21 @@ travels; `eddy.kernel.forest_wire` is the form that does.
 
 import sys
 from array import array
-from binascii import crc32
 
 from eddy.kernel.errors import ModelError
+from eddy.kernel.grid import STEPS, Grid, range_shift
+
+MYPY = False
+if MYPY:
+    from io import BufferedReader
 
 FORMAT = 0xED01
-MAX_FEATURES = 12
 MAX_TREES = 1000  # keeps trees * c(subsample) within 22 bits
 MAX_SUBSAMPLE = 4095
 MAX_NODES = 65535
-STEPS = 4095  # the grid's highest value
 LEAF = 15 << 12
-HEAD = 10  # words
+HEAD = 8  # words
+TAIL = 4
 
 # 65536 * 2^(-i/32), rounded, for i in 0..32
 EXP2 = array(
@@ -43,66 +47,6 @@ EXP2 = array(
         + [40693, 39821, 38968, 38133, 37316, 36516, 35734, 34968, 34219, 33486, 32768]
     ),
 )
-
-
-class Grid:
-    """Where each feature lies: the range that 12 bits divide.
-
-    Rows outside are clamped, which loses nothing: thresholds lie inside, so what is further out takes the same way.
-
-    Args:
-        bounds: (low, high) for each feature; int32, `low <= high`, less than 2^31 apart.
-    """
-
-    def __init__(self, bounds: "list[tuple[int, int]]") -> None:
-        if not 1 <= len(bounds) <= MAX_FEATURES:
-            raise ModelError("a forest takes 1 to %d features, not %d" % (MAX_FEATURES, len(bounds)))
-        self.bounds = []
-        for low, high in bounds:
-            if not (-(1 << 31) <= low <= high < 1 << 31 and high - low < 1 << 31):
-                raise ModelError("a feature's range must be ordered and fit 31 bits, not %d..%d" % (low, high))
-            self.bounds.append((low, high))
-
-    @classmethod
-    def around(cls, rows: "list[int] | array[int]", features: int) -> "Grid":
-        """The grid that just holds the rows (flat: one row after the other)."""
-        if features < 1 or not len(rows) or len(rows) % features:
-            raise ModelError("%d values are no whole rows of %d features" % (len(rows), features))
-        bounds = []
-        for f in range(features):
-            low = high = rows[f]
-            for i in range(f, len(rows), features):
-                x = rows[i]
-                low = min(low, x)
-                high = max(high, x)
-            bounds.append((low, high))
-        return cls(bounds)
-
-    def quantise(self, row: "list[int] | array[int]", at: int = 0) -> list[int]:
-        """The row that starts at `at`, in steps of 0..4095.
-
-        A step is a little uneven where the range exceeds 2^18: both sides are shifted, so that the product fits int32.
-        """
-        steps = []
-        for low, high in self.bounds:
-            x = row[at]
-            at += 1
-            if x <= low:
-                steps.append(0)
-            elif x >= high:
-                steps.append(STEPS)
-            else:
-                shift = range_shift(high - low)
-                steps.append((x - low >> shift) * STEPS // (high - low >> shift))
-        return steps
-
-
-def range_shift(span: int) -> int:
-    """How far a range must be shifted to be below 2^19, where it can be multiplied by 4095 within int32."""
-    shift = 0
-    while span >> shift >= 1 << 19:
-        shift += 1
-    return shift
 
 
 def path_lengths(largest: int) -> "array[int]":
@@ -133,7 +77,7 @@ def depth_limit(subsample: int) -> int:
 
 def score_plain(image: "array[int]", row: "list[int] | array[int]", steps: "array[int]") -> int:
     """The score Q16 of a row; the definition. `steps` is room for one word for each feature."""
-    unit = image[2] * image[9]
+    unit = image[2] * image[7]
     total = total_plain(image, row, steps)
     # total / unit to 16 binary places by long division in two bytes, within int32.
     whole = total // unit
@@ -177,8 +121,22 @@ def total_plain(image: "array[int]", row: "list[int] | array[int]", steps: "arra
     return total
 
 
+def checksum_plain(image: "array[int]") -> list[int]:
+    """Two sums of 30 bits over all words but the last four, after Fletcher (1982); the definition.
+
+    The second one weighs words by their place. Images are too short for the first to wrap, so whatever happens to one or two words is
+    noticed, and anything else with all but 2^-50. A CRC would take ten times as long, in C.
+    """
+    a = b = 0
+    for i in range(len(image) - TAIL):
+        a = a + image[i] & 0x3FFFFFFF
+        b = b + a & 0x3FFFFFFF
+    return [a & 0xFFFF, a >> 16, b & 0xFFFF, b >> 16]
+
+
 score_image = score_plain
 total_image = total_plain
+checksum = checksum_plain
 
 if sys.implementation.name == "micropython":
     try:
@@ -186,8 +144,15 @@ if sys.implementation.name == "micropython":
 
         def score_image(image: "array[int]", row: "list[int] | array[int]", steps: "array[int]") -> int:
             """As `score_plain`, compiled."""
-            score: int = _viper.power(image[2] * image[9], _viper.total(image, row, steps), EXP2)
+            score: int = _viper.power(image[2] * image[7], _viper.total(image, row, steps), EXP2)
             return score
+
+        def checksum(image: "array[int]") -> list[int]:
+            """As `checksum_plain`, compiled."""
+            sums = array("i", (0, 0))
+            _viper.checksum(image, len(image) - TAIL, sums)
+            a, b = sums
+            return [a & 0xFFFF, a >> 16, b & 0xFFFF, b >> 16]
 
         total_image = _viper.total
     except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
@@ -209,50 +174,16 @@ class Forest:
         self.trees = image[2]
         self.subsample = image[3]
         self.threshold = image[4] | image[5] << 16
-        self.nodes = image[8]
+        self.nodes = image[6]
         self._steps = array("H", bytes(2 * self.features))
 
     @classmethod
-    def assemble(cls, grid: Grid, subsample: int, nodes: "bytes | bytearray", ends: list[int], threshold: int) -> "Forest":
-        """A forest from the nodes of its trees.
-
-        Args:
-            grid: One range for each feature.
-            subsample: Rows that each tree was grown on, 2 to 4095.
-            nodes: Two words each, tree after tree, as they lie in the image.
-            ends: For each tree, the number of nodes up to its end.
-            threshold: Q16.
-        """
-        features = len(grid.bounds)
-        trees = len(ends)
-        count = len(nodes) // 4
-        if not (2 <= subsample <= MAX_SUBSAMPLE and 1 <= trees <= MAX_TREES and count <= MAX_NODES and 0 <= threshold <= 65536):
-            raise ModelError(
-                "a forest of %d trees on %d rows, %d nodes, threshold %d is beyond the format: at most %d, %d, %d and 65536"
-                % (trees, subsample, count, threshold, MAX_TREES, MAX_SUBSAMPLE, MAX_NODES)
-            )
-        roots = HEAD + 5 * features
-        image = array("H", bytes(2 * (roots + trees) + 4 * count))
-        image[0] = FORMAT
-        image[1] = features
-        image[2] = trees
-        image[3] = subsample
-        image[8] = count
-        image[9] = path_lengths(subsample)[subsample]
-        at = HEAD
-        for low, high in grid.bounds:
-            image[at] = low & 0xFFFF
-            image[at + 1] = low >> 16 & 0xFFFF
-            image[at + 2] = high & 0xFFFF
-            image[at + 3] = high >> 16 & 0xFFFF
-            image[at + 4] = range_shift(high - low)
-            at += 5
-        for tree in range(1, trees):
-            image[roots + tree] = ends[tree - 1]
-        memoryview(image)[roots + trees :] = memoryview(array("H", nodes))
-        forest = cls(image)
-        forest.threshold = threshold
-        return forest
+    def assemble(cls, grid: Grid, subsample: int, trees: "list[array[int]]", threshold: int) -> "Forest":
+        """A forest from the nodes of its trees, two words each as they lie in the image; see `Builder`."""
+        builder = Builder(grid, subsample, len(trees))
+        for nodes in trees:
+            builder.add(nodes)
+        return builder.forest(threshold)
 
     def score(self, row: "list[int] | array[int]") -> int:
         """How anomalous a row is: Q16, 65536 = 1.0.
@@ -309,17 +240,15 @@ class Forest:
         """The image itself, threshold and checksum written into it: `to_image` without a copy."""
         self.image[4] = self.threshold & 0xFFFF
         self.image[5] = self.threshold >> 16
-        checksum = _checksum(self.image)
-        self.image[6] = checksum & 0xFFFF
-        self.image[7] = checksum >> 16
+        self.image[-TAIL:] = array("H", checksum(self.image))
         return self.image
 
     @classmethod
-    def from_image(cls, data: "bytes | memoryview | array[int]") -> "Forest":
+    def from_image(cls, data: "bytes | bytearray | memoryview | array[int]") -> "Forest":
         """The forest of an image: a checksum, nothing is built.
 
         Args:
-            data: What `to_image` gave, as bytes (copied) or as 16-bit words (used in place: read the file into them and save the copy).
+            data: What `to_image` gave, as bytes (copied) or as 16-bit words (used in place).
 
         Raises:
             ModelError: It is no image, or damaged.
@@ -327,14 +256,32 @@ class Forest:
         if isinstance(data, array):
             image = data
         elif len(data) % 2:
-            raise ModelError("damaged forest image: an odd number of bytes")
+            raise ModelError("damaged forest image: an odd number of bytes; deploy the model again")
         else:
-            image = array("H", data)
+            # CPython takes the items of a memoryview for words, not its bytes.
+            image = array("H", bytes(data) if isinstance(data, memoryview) else data)
         if len(image) < HEAD or image[0] != FORMAT:
             raise ModelError("no forest image of this format")
-        if len(image) != HEAD + 5 * image[1] + image[2] + 2 * image[8] or _checksum(image) != image[6] | image[7] << 16:
-            raise ModelError("damaged forest image: length or checksum is wrong; load the other slot or deploy again")
+        length = HEAD + 5 * image[1] + image[2] + 2 * image[6] + TAIL
+        if len(image) != length or list(image[-TAIL:]) != checksum(image):
+            raise ModelError("damaged forest image: length or checksum is wrong; deploy the model again")
         return cls(image)
+
+    @classmethod
+    def read(cls, file: "BufferedReader") -> "Forest":
+        """The forest of an image in an open file, read into place without a copy.
+
+        Args:
+            file: Open for binary reading, at its start; nothing else is in it.
+
+        Raises:
+            ModelError: It is no image, or damaged.
+        """
+        size = file.seek(0, 2)
+        file.seek(0)
+        image = array("H", bytes(size & ~1))
+        file.readinto(image)
+        return cls.from_image(image if size % 2 == 0 else bytes(1))
 
     def to_wire(self) -> bytes:
         """The compact form for the line."""
@@ -359,6 +306,72 @@ class Forest:
         return decode(data, max_nodes)
 
 
-def _checksum(image: "array[int]") -> int:
-    words = memoryview(image)
-    return crc32(words[8:], crc32(words[:6]))
+class Builder:
+    """A forest's image while its trees come one after another: they are written where they stay, so that no second copy needs room.
+
+    Args:
+        grid: One range for each feature.
+        subsample: Rows that each tree was grown on, 2 to 4095.
+        trees: How many will come, 1 to 1000.
+    """
+
+    def __init__(self, grid: Grid, subsample: int, trees: int) -> None:
+        if not (2 <= subsample <= MAX_SUBSAMPLE and 1 <= trees <= MAX_TREES):
+            raise ModelError(
+                "a forest of %d trees on %d rows is beyond the format: at most %d and %d" % (trees, subsample, MAX_TREES, MAX_SUBSAMPLE)
+            )
+        features = len(grid.bounds)
+        self._roots = HEAD + 5 * features
+        self._first = self._roots + trees
+        self.image = image = array("H", bytes(2 * self._first))
+        self.trees = 0  # that have come
+        self.nodes = 0  # of these
+        image[0] = FORMAT
+        image[1] = features
+        image[2] = trees
+        image[3] = subsample
+        image[7] = path_lengths(subsample)[subsample]
+        at = HEAD
+        for low, high in grid.bounds:
+            image[at] = low & 0xFFFF
+            image[at + 1] = low >> 16 & 0xFFFF
+            image[at + 2] = high & 0xFFFF
+            image[at + 3] = high >> 16 & 0xFFFF
+            image[at + 4] = range_shift(high - low)
+            at += 5
+
+    def add(self, nodes: "array[int] | memoryview[int]") -> None:
+        """The next tree: two words a node.
+
+        Raises:
+            ModelError: More nodes than the format holds.
+        """
+        if self.nodes + len(nodes) // 2 > MAX_NODES:
+            raise ModelError("a forest of more than %d nodes is beyond the format: use fewer trees" % MAX_NODES)
+        self.image[self._roots + self.trees] = self.nodes
+        self.image.extend(nodes)
+        self.trees += 1
+        self.nodes += len(nodes) // 2
+
+    def grown(self) -> "tuple[bytes, list[int]]":
+        """The nodes that have come, as bytes, and for each tree the number of nodes up to its end."""
+        ends = list(self.image[self._roots + 1 : self._roots + self.trees]) + [self.nodes]
+        return bytes(memoryview(self.image)[self._first :]), ends if self.trees else []
+
+    def forest(self, threshold: int) -> Forest:
+        """The forest, once every tree has come. It takes the image over: nothing can be added afterwards.
+
+        Args:
+            threshold: Q16.
+
+        Raises:
+            ModelError: Trees are missing, or the threshold is none.
+        """
+        if self.trees != self.image[2] or not 0 <= threshold <= 65536:
+            raise ModelError("%d of %d trees are there (take more steps), threshold %d" % (self.trees, self.image[2], threshold))
+        self.image[6] = self.nodes
+        if len(self.image) == self._first + 2 * self.nodes:
+            self.image.extend(array("H", bytes(2 * TAIL)))
+        forest = Forest(self.image)
+        forest.threshold = threshold
+        return forest

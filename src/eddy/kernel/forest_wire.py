@@ -17,7 +17,8 @@ import sys
 from array import array
 
 from eddy.kernel.errors import ModelError, TooLarge
-from eddy.kernel.forest import LEAF, MAX_FEATURES, MAX_SUBSAMPLE, MAX_TREES, Forest, Grid, depth_limit, path_lengths
+from eddy.kernel.forest import LEAF, MAX_SUBSAMPLE, MAX_TREES, Builder, Forest, depth_limit, path_lengths
+from eddy.kernel.grid import MAX_FEATURES, Grid
 
 FORMAT = 0xE1
 _TOP = 1 << 24
@@ -196,7 +197,8 @@ def _encode_tree(encoder: Encoder, nodes: "array[int]", features: int, subsample
         encoder.choose(threshold - low, high - low + 1)
         encoder.choose(sizes[node + 1] - 1, sizes[node] - 1)
         right = list(box)
-        right[2 * feature] = min(threshold + 1, high)
+        if threshold < high:  # otherwise nothing reaches the right side, and its interval may be anything that both ends agree on
+            right[2 * feature] = threshold + 1
         box[2 * feature + 1] = threshold
         waiting.append((nodes[2 * node + 1], depth + 1, right))
         waiting.append((node + 1, depth + 1, box))
@@ -298,18 +300,16 @@ def decode(data: bytes, max_nodes: int) -> Forest:
     lengths = path_lengths(subsample)
     nodes = array("H", bytes(4 * widest))
     waiting = array("H", bytes(2 * (3 + 2 * features) * (limit + 2)))
-    grown = bytearray()
-    ends: list[int] = []
+    builder = Builder(grid, subsample, trees)
     for _ in range(trees):
-        shape = array("H", [features, subsample, limit, min(widest, max_nodes - len(grown) // 4)])
+        shape = array("H", [features, subsample, limit, min(widest, max_nodes - builder.nodes)])
         count = decode_tree(data, coder, shape, lengths, nodes, waiting)
         if count == _TOO_LARGE:
             raise TooLarge("the forest has more than %d nodes, more than there is room for here: send fewer trees" % max_nodes)
         # Reading behind the end goes on with zeros for ever, so it must be noticed here, not after a thousand trees.
         if count == _MALFORMED or coder[0] > len(data) + _PADDING:
-            raise ModelError("malformed forest: tree %d ends before its data, or behind it" % len(ends))
-        grown.extend(memoryview(nodes)[: 2 * count])
-        ends.append(len(grown) // 4)
+            raise ModelError("malformed forest: tree %d ends before its data, or behind it" % builder.trees)
+        builder.add(memoryview(nodes)[: 2 * count])
     if coder[0] != len(data) + _PADDING:
         raise ModelError("malformed forest: %d bytes follow the last tree" % (len(data) + _PADDING - coder[0]))
-    return Forest.assemble(grid, subsample, grown, ends, threshold)
+    return builder.forest(threshold)

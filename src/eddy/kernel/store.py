@@ -111,8 +111,7 @@ class FileStore:
         self.folder = folder
         self.segment = segment
         self._firsts: list[int] = []
-        self._file: BinaryIO | None = None
-        self._size = 0
+        self._room = 0  # bytes that the newest segment still takes
         make_folder(folder)
 
     def load(self) -> dict[object, object]:
@@ -137,22 +136,30 @@ class FileStore:
                     yield record
 
     def append(self, seq: int, data: bytes) -> None:
-        """Keep a record: one flush of the open segment."""
+        """Keep a record: one flush of the newest segment."""
+        new = self._room < _HEAD_SIZE + len(data)
+        first = seq if new else self._firsts[-1]
+        if new and self._firsts[-1:] != [seq]:
+            self._firsts.append(seq)
         try:
-            if self._file is None or self._size + _HEAD_SIZE + len(data) > self.segment:
-                self._begin(seq)
-            assert self._file is not None
-            self._file.write(struct.pack(_HEAD, len(data), seq - self._firsts[-1]) + _checksum(seq, data) + data)
-            sync(self._file)
+            with open(self._path(first), "wb" if new else "ab") as file:
+                file.write(struct.pack(_HEAD, len(data), seq - first) + _checksum(seq, data) + data)
+                sync(file)
+            if new:
+                _sync_folder(self.folder)
         except OSError as error:
-            self._end()  # what is half written stays behind as a torn end
+            self._room = 0  # what is half written stays behind as a torn end
             raise full_or_same(error, self.folder)
-        self._size += _HEAD_SIZE + len(data)
+        self._room = (self.segment if new else self._room) - _HEAD_SIZE - len(data)
 
     def trim(self, seq: int) -> None:
         """Remove the segments that hold nothing above `seq`, but never the newest: it remembers the highest number."""
         while len(self._firsts) > 1 and self._firsts[1] <= seq + 1:
-            os.remove(self._path(self._firsts[0]))
+            try:
+                os.remove(self._path(self._firsts[0]))
+            except OSError as error:
+                if error.errno != _ENOENT:  # one that found no room was never made
+                    raise
             del self._firsts[0]
 
     def put(self, meta: dict[object, object]) -> None:
@@ -165,22 +172,6 @@ class FileStore:
 
     def _path(self, first: int) -> str:
         return self.folder + "/%x" % first
-
-    def _begin(self, seq: int) -> None:
-        self._end()
-        self._file = open(self._path(seq), "wb")
-        self._size = 0
-        if not self._firsts or self._firsts[-1] != seq:
-            self._firsts.append(seq)
-        _sync_folder(self.folder)
-
-    def _end(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            try:
-                file.close()
-            except OSError:  # a full or failing disk says so once more; the segment is given up either way
-                return
 
     def _read(self, first: int) -> "Iterator[tuple[int, bytes]]":
         try:

@@ -9,7 +9,8 @@ import sys
 from array import array
 
 from eddy.kernel.errors import ModelError
-from eddy.kernel.forest import LEAF, MAX_FEATURES, MAX_SUBSAMPLE, MAX_TREES, Forest, Grid, depth_limit, path_lengths
+from eddy.kernel.forest import LEAF, MAX_SUBSAMPLE, MAX_TREES, Builder, Forest, depth_limit, path_lengths
+from eddy.kernel.grid import MAX_FEATURES, Grid
 from eddy.kernel.rng import Rng
 
 NEUTRAL = 39322  # 0.6 in Q16: Liu's rule of thumb, until somebody calibrates
@@ -153,8 +154,7 @@ class Trainer:
         self.trees = trees
         self.subsample = subsample
         self._draws = array("i", draws)
-        self._grown = bytearray()  # nodes of the trees there are
-        self._ends: list[int] = []  # for each tree, the number of nodes up to its end
+        self._builder = Builder(grid, subsample, trees)
         self._order = array("H", bytes(2 * (len(pool) // self.features)))
         self._shape = array("H", [self.features, subsample, depth_limit(subsample), len(self._order)])
         self._lengths = path_lengths(subsample)
@@ -162,44 +162,49 @@ class Trainer:
 
     def step(self) -> bool:
         """Grow one tree; False when all were there already."""
-        if len(self._ends) >= self.trees:
+        if self._builder.trees >= self.trees:
             return False
         count = self._grow_tree(self.pool, self._draws, self._order, self._shape, self._lengths, self._nodes)
-        self._grown.extend(memoryview(self._nodes)[: 2 * count])
-        self._ends.append(len(self._grown) // 4)
+        self._builder.add(memoryview(self._nodes)[: 2 * count])
         return True
 
     # What grows a tree; the numpy trainer has its own.
     _grow_tree = staticmethod(grow)
 
     def forest(self, threshold: int = NEUTRAL) -> Forest:
-        """The forest of the trees grown so far, not yet calibrated."""
-        if not self._ends:
-            raise ModelError("no tree has been grown yet: call step() first")
-        return Forest.assemble(self.grid, self.subsample, self._grown, self._ends, threshold)
+        """The forest, once every tree has been grown; not yet calibrated.
+
+        Raises:
+            ModelError: Trees are missing.
+        """
+        return self._builder.forest(threshold)
 
     def state(self) -> "dict[str, list[int] | bytes]":
         """Everything that a trainer elsewhere needs to end with the same bits."""
         bounds = []
         for low, high in self.grid.bounds:
             bounds += [low, high]
+        nodes, ends = self._builder.grown()
         return {
             "job": [self.trees, self.subsample],
             "draws": list(self._draws),
             "bounds": bounds,
             "pool": bytes(self.pool),
-            "grown": bytes(self._grown),
-            "ends": list(self._ends),
+            "grown": nodes,
+            "ends": ends,
         }
 
     @classmethod
     def restore(cls, state: "dict[str, list[int] | bytes]") -> "Trainer":
         """The trainer that goes on where `state()` was taken."""
-        trainer = cls.__new__(cls)
         bounds = list(state["bounds"])
         grid = Grid([(bounds[i], bounds[i + 1]) for i in range(0, len(bounds), 2)])
         trees, subsample = state["job"]
+        trainer = cls([0, 1], 1, trees, subsample)  # MicroPython has no __new__; the job is set below
         trainer._set(grid, array("H", bytes(state["pool"])), trees, subsample, list(state["draws"]))
-        trainer._grown = bytearray(bytes(state["grown"]))
-        trainer._ends = list(state["ends"])
+        nodes = array("H", bytes(state["grown"]))
+        start = 0
+        for end in list(state["ends"]):
+            trainer._builder.add(nodes[2 * start : 2 * end])
+            start = end
         return trainer

@@ -77,11 +77,13 @@ class Outgoing:
         self.crc = binascii.crc32(data) & 0xFFFFFFFF
         self.grain = grain_of(len(data))
         self.grains = (len(data) + self.grain - 1) // self.grain
-        self.expected = False  # has the other end told that it knows size and CRC?
+        self.announced = 0  # how often
+        self.expected = False  # does the other end know of it?
+        self._top = 0  # behind the highest grain that was ever sent
         self.restart()
 
     def restart(self) -> None:
-        """Nothing of it has arrived, or nobody knows."""
+        """The other end knows nothing of it."""
         self.expected = False
         self._todo = Bits(self.grains)
         self._todo.fill(0, self.grains, True)
@@ -99,14 +101,13 @@ class Outgoing:
         limit = min((first // grains + 1) * grains, self.grains)
         return first, self._todo.find(False, first, limit)
 
-    def sent(self, start: int, stop: int) -> None:
-        """Grains [start, stop) are on their way."""
+    def sent(self, start: int, stop: int) -> bool:
+        """Grains [start, stop) are on their way; returns whether they had been before."""
         self._todo.fill(start, stop, False)
         self._flight.append((start, stop))
-
-    def in_flight(self) -> bool:
-        """Has anything been sent of which no report tells yet?"""
-        return bool(self._flight)
+        again = start < self._top
+        self._top = max(self._top, stop)
+        return again
 
     def report(self, start: int, stop: int, arrived: bool) -> None:
         """The other end holds all of grains [start, stop), or lacks some of them."""
@@ -158,14 +159,20 @@ class Incoming:
         whole = len(payload) % self.grain == 0 or offset + len(payload) == self.size
         if offset + len(payload) > self.size or not whole:
             return False
-        if offset + len(payload) > len(self.data):
-            self.data.extend(bytes(offset + len(payload) - len(self.data)))
+        self._grow(offset + len(payload))
         self.data[offset : offset + len(payload)] = payload
         self._have.fill(start, stop, True)
         self._prefix = self._have.find(False, self._prefix, self.grains)
         self._top = max(self._top, stop)
         self._widest = max(self._widest, stop - start)
         return True
+
+    def _grow(self, length: int) -> None:
+        if length > len(self.data):
+            # Another buffer instead of a longer one: its owner may still look into the old one through a memoryview.
+            longer = bytearray(min(self.size, length + length // 8 + 256))
+            longer[: len(self.data)] = self.data
+            self.data = longer
 
     def complete(self) -> bool:
         """Is every byte there?"""

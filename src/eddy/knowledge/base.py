@@ -153,6 +153,16 @@ class KnowledgeBase:
         windows = [w for w in self.windows(origin, after, labels=(TRAINING,)) if later is None or w.seq < later]
         return windows, later is not None or (expected is not None and len(windows) >= expected)
 
+    def training_missed(self, origin: str) -> bool:
+        """Whether nothing more is to be expected about how the device trained: it did so before, or what it said about it is lost."""
+        lost = "SELECT 1 FROM gaps WHERE origin = ? AND stream = 'events'"
+        learned = "SELECT 1 FROM windows WHERE origin = ? AND stream = 'windows' AND label = ?"
+        (missed,) = self.connection.execute(
+            f"SELECT EXISTS ({lost}) OR NOT EXISTS ({learned})",
+            (origin, origin, TRAINING),
+        ).fetchone()
+        return bool(missed)
+
     def normal_windows(self, origin: str, after: int, quiet: int) -> list[Window]:
         """Windows with seq > `after` that the pool called normal, in order: the weakly labelled data for training again.
 

@@ -75,7 +75,7 @@ def firmware(folder: Path, arch: str | None = _NATIVE.get(platform.machine())) -
         compile_tree(targets() / "micropython", folder / "boot")
         (library / "eddy").mkdir(exist_ok=True)
         shutil.copy(Path(eddy.__file__), library / "eddy" / "__init__.py")
-        for name in ("main", "replay"):
+        for name in ("device", "replay", "board"):
             shutil.move(folder / "boot" / f"{name}.mpy", library / f"{name}.mpy")
         done.touch()
     return folder

@@ -4,6 +4,7 @@ The trees keep their shape and their path lengths; only thresholds move, to the 
 side of the second cannot be reached any more: it stays as a leaf.
 """
 
+from array import array
 from math import floor
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy.typing as npt
 
 from eddy.functions.forest import quantise
 from eddy.kernel.errors import ModelError
-from eddy.kernel.forest import LEAF, MAX_FEATURES, MAX_SUBSAMPLE, STEPS, Forest, Grid, depth_limit, path_lengths
+from eddy.kernel.forest import LEAF, MAX_SUBSAMPLE, Forest, depth_limit, path_lengths
+from eddy.kernel.grid import MAX_FEATURES, STEPS, Grid
 
 _SAMPLE_LEAF = -1  # scikit-learn's child of a leaf
 
@@ -51,38 +53,28 @@ def from_sklearn(forest: Any, rows: npt.NDArray[np.int64]) -> Forest:
     # The grid spans the thresholds, not the rows: what is further out takes the same way, and the steps are finer.
     grid = Grid([(floor(min(some)), floor(max(some)) + 1) if some else (0, 0) for some in thresholds])
     adapter = _Adapter(grid, rows, subsample)
-    for tree, columns in trees:
-        adapter.add(tree, columns)
-    words = np.array(adapter.nodes, np.uint16).tobytes()
     threshold = min(65536, max(0, round(-65536 * float(forest.offset_))))
-    return Forest.assemble(grid, subsample, words, adapter.ends, threshold)
+    return Forest.assemble(grid, subsample, [adapter.nodes_of(tree, columns) for tree, columns in trees], threshold)
 
 
 class _Adapter:
-    """Walks scikit-learn's trees and lays down the kernel's nodes.
-
-    Attributes:
-        nodes: Two words for each node so far.
-        ends: For each tree so far, the number of nodes up to its end.
-    """
+    """Walks scikit-learn's trees and lays down the kernel's nodes."""
 
     def __init__(self, grid: Grid, rows: npt.NDArray[np.int64], subsample: int) -> None:
         self.nodes: list[int] = []
-        self.ends: list[int] = []
         self._rows = rows
         self._steps = quantise(grid, rows)
         self._grid = grid
         self._limit = depth_limit(subsample)
         self._lengths = path_lengths(subsample).tolist()
-        self._first = 0
 
-    def add(self, tree: Any, columns: npt.NDArray[np.int64]) -> None:
-        """Add a tree: `sklearn.tree._tree.Tree`, and the feature that each of its columns is."""
+    def nodes_of(self, tree: Any, columns: npt.NDArray[np.int64]) -> "array[int]":
+        """Two words for each node of a `sklearn.tree._tree.Tree`; `columns` says which feature each of its columns is."""
         self._tree = tree
         self._columns = columns
-        self._first = len(self.nodes)
+        self.nodes = []
         self._walk(0, 0, np.arange(len(self._rows)), [(0, STEPS)] * len(self._grid.bounds))
-        self.ends.append(len(self.nodes) // 2)
+        return array("H", self.nodes)
 
     def _walk(self, node: int, depth: int, here: npt.NDArray[np.int64], box: list[tuple[int, int]]) -> None:
         """Lay down a node and what is below; `here` are the rows that arrive, `box` the reachable steps of each feature."""
@@ -104,7 +96,7 @@ class _Adapter:
         else:  # everything goes right: the sides change places, since all that can be said is "everything goes left"
             self.nodes[at] = feature << 12 | high
             self._walk(right, depth + 1, here, box)
-        self.nodes[at + 1] = (len(self.nodes) - self._first) // 2
+        self.nodes[at + 1] = len(self.nodes) // 2
         if low <= step < high:
             self._walk(right, depth + 1, here[~goes_left], [*box[:feature], (step + 1, high), *box[feature + 1 :]])
         else:

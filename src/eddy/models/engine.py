@@ -15,7 +15,7 @@ from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.records import WIDTH, Event, Window, plain
 from eddy.knowledge.registry import CANDIDATE, CHAMPION, POOL, RETIRED, Model, Registry, identity
 from eddy.models.adapt import from_sklearn
-from eddy.models.create import LEAST, Search, reproduce, search
+from eddy.models.create import LEAST, Search, notice, reproduce, search
 from eddy.models.derived import BUILT_IN, Columns, Formula, columns, named
 from eddy.models.verify import Target, verify
 
@@ -58,15 +58,16 @@ class TrainingEngine:
         self._base, self._registry, self._settings, self._target = base, registry, settings, target
         self.formulas: dict[str, Formula] = dict(BUILT_IN)
 
-    def adopt(self, event: Event, windows: Sequence[Window]) -> str | None:
-        """Grow the champion that a device has trained itself once more, so that the repository holds it.
+    def adopt(self, event: Event, windows: Sequence[Window]) -> tuple[str | None, int | None]:
+        """Grow the champion that a device has trained itself once more, so that the repository holds it, and verify it.
 
         Args:
             event: The device's event `trained`.
             windows: Its training windows as far as they are here.
 
         Returns:
-            The model's identity; None when it cannot be grown again, and the ledger says why.
+            (the model's identity; None when it cannot be grown again, and the ledger says why;
+            the threshold, Q16, that it should have when it is blind with its own, else None).
         """
         told, device, why = event.value, event.origin, "windows are missing, or the device learned from others"
         try:
@@ -76,13 +77,18 @@ class TrainingEngine:
             forest, why = None, f"{type(error).__name__}: {error}"
         if forest is None:
             self._base.decide("create", device, "the device's champion cannot be grown again", device, event.time_ns, why=why, told=told)
-            return None
+            return None, None
         parameters = {key: value for key, value in told.items() if key not in ("e", "features")}
         model = self._file(forest, features, "device", device, None, parameters, {})
         self._registry.enter(device, model.id, CHAMPION)
         self._base.decide("create", device, f"champion {model.id[:12]} grown again from its seed", device, event.time_ns, told=told)
         self._base.decide("configure", device, "threshold calibrated by the device", device, event.time_ns, threshold=forest.threshold)
-        return model.id
+        rows = _rows(windows)
+        report = verify(model.wire, features, rows, self._target)
+        found = "passes" if report.passed else f"fails ({report.why})"
+        self._base.decide("verify", GATEWAY, f"champion {model.id[:12]} {found}", device, event.time_ns, **report.metrics())
+        seen = notice(forest, features, rows)
+        return model.id, None if seen > 0 else max(0, forest.threshold + seen - 1)
 
     def found(self, device: str, windows: Sequence[Window], champion: str | None) -> bool:
         """Make the first pool of a device, or the first since it trained anew, of the search's best and of what people have pushed.
@@ -90,16 +96,15 @@ class TrainingEngine:
         Returns:
             Whether there is a new pool; models of an earlier one retire.
         """
-        before = [e.model for e in self._registry.entries(device) if e.role in (CANDIDATE, POOL) and e.model.device]
-        if not self._create(device, windows, self._settings.search, champion, 0):
+        before = {e.model.id for e in self._registry.entries(device) if e.role in (CANDIDATE, POOL) and e.model.device}
+        made = self._create(device, windows, self._settings.search, champion, 0)
+        if not made:
             return False
-        now = {e.model.id for e in self._registry.entries(device) if e.generation == 0}
-        for model in before:
-            if model.id not in self._made:
-                self._registry.enter(device, model.id, RETIRED)
+        for model in sorted(before - {model.id for model in made}):
+            self._registry.enter(device, model, RETIRED)
         rows = _rows(windows)
-        for model in self._registry.pushed():
-            self.admit(device, model, rows, 0)
+        for pushed in self._registry.pushed():
+            self.admit(device, pushed, rows, 0)
         return True
 
     def renew(self, device: str, recent: Sequence[Window], champion: str | None, generation: int) -> bool:
@@ -123,14 +128,14 @@ class TrainingEngine:
             self._registry.enter(device, entry.model.id, RETIRED)
         return True
 
-    def _create(self, device: str, windows: Sequence[Window], what: Search, parent: str | None, generation: int) -> bool:
+    def _create(self, device: str, windows: Sequence[Window], what: Search, parent: str | None, generation: int) -> list[Model]:
         """Search, train, verify, and give what is sound its place. Feature sets that cannot be computed here are left out."""
         rows = _rows(windows)
         newest = windows[-1].time_ns if windows else None
         sets = tuple(names for names in what.features if self._computable(rows, names))
         if len(windows) < LEAST or not sets:
             self._base.decide("create", GATEWAY, "nothing: too little to learn from", device, newest, windows=len(windows), least=LEAST)
-            return False
+            return []
         what = replace(what, features=sets)
         models = []
         for one in search(rows, what, self.formulas):
@@ -142,7 +147,7 @@ class TrainingEngine:
         self._base.decide("adapt", GATEWAY, "integer forests on a 12-bit grid", device, newest, bytes=sizes)
         for model in models:
             self.admit(device, model, rows, generation, newest)
-        return True
+        return models
 
     def push(self, model: Any, features: Sequence[str], who: str, device: str | None) -> Model:
         """File a person's own model, and let it judge where it can.
@@ -158,9 +163,10 @@ class TrainingEngine:
         """
         names = tuple(features)
         rows = {home: _rows(self._base.windows(home, limit=_CHUNK)) for home in ([device] if device else self._base.devices())}
-        table = columns(np.concatenate([_rows([]), *rows.values()]), names, self.formulas)
+        everything = np.concatenate([_rows([]), *rows.values()])
+        table = columns(everything, names, self.formulas)
         forest = Forest.from_wire(model) if isinstance(model, bytes) else from_sklearn(model, table)
-        report = verify(forest.to_wire(), names, table, self._target)
+        report = verify(forest.to_wire(), names, everything, self._target, formulas=self.formulas)
         if not report.sound:
             raise ModelError(f"this model cannot judge: {report.why}")
         filed = self._file(forest, names, f"person:{who}", device or "", None, {"trees": forest.trees, "threshold": forest.threshold}, {})
@@ -174,11 +180,11 @@ class TrainingEngine:
     def admit(self, device: str, model: Model, rows: Columns, generation: int, time_ns: int | None = None) -> str:
         """Verify a model on a device's windows and give it its role there: candidate, pool, or retired when it cannot even judge."""
         try:
-            table = columns(rows, model.features, self.formulas)
+            measured = model.metrics.get("held_out_false_alarms")
+            report = verify(model.wire, model.features, rows, self._target, measured, self.formulas)
         except ModelError as error:
             self._base.decide("verify", GATEWAY, f"model {model.id[:12]} sits out", device, time_ns, why=str(error))
             return RETIRED
-        report = verify(model.wire, model.features, table, self._target, model.metrics.get("held_out_false_alarms"))
         role = CANDIDATE if report.passed else POOL if report.sound else RETIRED
         self._registry.enter(device, model.id, role, generation)
         self._base.decide("verify", GATEWAY, f"model {model.id[:12]}: {role}", device, time_ns, why=report.why, **report.metrics())

@@ -106,5 +106,5 @@ class Assessor:
         if not same and state.get("differs") != speaker:
             state["differs"] = speaker
             what = "the device scores unlike its model here: other versions of the kernel, or not the model we think"
-            evidence = {"model": speaker, "position": window.position, "device": window.score, "gateway": here}
+            evidence = {"model": speaker, "position": window.position, "score_there": window.score, "score_here": here}
             self._base.decide("monitor", "gateway", what, window.origin, window.time_ns, **evidence)

@@ -62,7 +62,7 @@ def by_rank(members: Sequence[Standing]) -> list[int]:
 
 
 def by_validation(members: Sequence[Standing]) -> list[int]:
-    """A voice weighs inversely to the false alarms which the member gave on later normal data: 1000 at none, 91 at one in ten."""
+    """A voice weighs inversely to the false alarms which the member gave on later normal data: 1000 at none, 90 at one in ten."""
     return [10_000 // (10 + max(0, m.false_alarms)) for m in members]
 
 

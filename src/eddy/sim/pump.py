@@ -3,14 +3,15 @@
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eddy.errors import SettingError
+from eddy.errors import DeviceFailed, SettingError
 from eddy.kernel.window import LONGEST
 from eddy.knowledge.base import KnowledgeBase
+from eddy.knowledge.registry import CANDIDATE
 from eddy.links import micropython
 from eddy.loop import Loop, LoopSettings
 from eddy.models.create import Search
@@ -18,6 +19,8 @@ from eddy.models.engine import Training
 from eddy.node.gateway import Gateway
 from eddy.security.signing import SigningKey
 from eddy.sim.bearing import SimulatedBearing
+from eddy.sim.heap import smallest
+from eddy.sim.outcome import collect
 from eddy.sim.recording import Problem, Recordings
 from eddy.sim.recordings import open_recordings
 from eddy.sim.station import Deployment, Station, set_up
@@ -27,7 +30,6 @@ Progress = Callable[[Any], None]
 WINDOW_MS = 500
 """The paper's window. A recording that is shorter is one window."""
 
-PAPER = ("kurtosis", "skewness", "mean")
 FEATURES = ("rms", "mean_abs_difference", "peak_to_peak")
 
 
@@ -49,6 +51,8 @@ class Settings:
         quantile: Per mille of these that its threshold calls normal. Low makes a champion that cries wolf.
         heap_bytes: Limit of a device's heap.
         files: Recordings to play at most; None for all.
+        deploy_trees: Deploy a candidate of so many trees as soon as there is one: what a device must be able to take.
+        measure_heap: Find the smallest heap with which a device does its work, by bisection; takes some 20 s.
         folder: Where flash images and the knowledge base stay; None for a temporary one.
     """
 
@@ -56,7 +60,7 @@ class Settings:
     bearing: str = "1"
     rate_hz: int | None = None
     devices: int = 1
-    speed: float = 20
+    speed: int = 20
     loss: float = 0.0
     corrupt: float = 0.0
     seed: int = 1
@@ -66,6 +70,8 @@ class Settings:
     quantile: int = 980
     heap_bytes: int = micropython.HEAP_BYTES
     files: int | None = None
+    deploy_trees: int | None = None
+    measure_heap: bool = False
     folder: Path | None = None
 
 
@@ -80,7 +86,31 @@ def run(settings: Settings, progress: Progress = lambda step: None) -> dict[str,
     """
     with ExitStack() as stack:
         folder = settings.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eddy-")))
-        return _Stage(settings, folder, progress, stack).play()
+        result = _Stage(settings, folder, progress, stack).play()
+    if settings.measure_heap and result["device"]["heap_bytes"]:
+        progress({"doing": "looking for the smallest heap that completes"})
+        work = _all_work(settings)
+        found = smallest(settings.heap_bytes, lambda heap_bytes: _completes(replace(work, heap_bytes=heap_bytes), progress))
+        result["device"]["peak_heap_bytes"] = found
+    return result
+
+
+def _all_work(settings: Settings) -> Settings:
+    """The shortest run in which a device does everything: it trains, then takes, tries and confirms the largest champion."""
+    recording = next(iter(open_bearing(settings, 0, lambda problem: None)))
+    windows = max(1, recording.counts.shape[1] * 1000 // (recording.rate_hz * WINDOW_MS))
+    files = -(-settings.train_windows // windows) + 6
+    clean = replace(settings, loss=0.0, corrupt=0.0, folder=None, measure_heap=False, quantile=980)
+    return replace(clean, devices=1, files=files, deploy_trees=50, speed=50)
+
+
+def _completes(settings: Settings, progress: Progress) -> bool:
+    try:
+        done = any(row["kind"] == "confirmed" for row in run(settings)["events"])
+    except DeviceFailed:
+        done = False
+    progress({"event": f"heap of {settings.heap_bytes // 1024} KiB: {'completes' if done else 'does not'}"})
+    return done
 
 
 class _Stage:
@@ -96,12 +126,15 @@ class _Stage:
         key = SigningKey.load_or_create(folder / "signing.key")
         self.loop = Loop(self._base, key, LoopSettings(training=Training(search=Search(seed=settings.seed))))
         self.stations: list[Station] = []
-        for number in range(settings.devices):
+        for number in range(0 if settings.port else settings.devices):
             station = self._station(number, key.public_bytes())
             stack.callback(station.close)
             self.stations.append(station)
         ports = {station.name: station.line.gateway_port for station in self.stations if station.line}
-        self._gateway = Gateway(self.loop, ports, int(settings.speed), self._problems.append)
+        if settings.port:
+            self.stations.append(Station("pump-1"))
+            ports["pump-1"] = settings.port
+        self._gateway = Gateway(self.loop, ports, settings.speed, self._problems.append)
         stack.callback(self._gateway.close)
 
     def _station(self, number: int, public_key: bytes) -> Station:
@@ -127,11 +160,21 @@ class _Stage:
         return set_up(self._folder / name, device, recordings, settings.rate_hz, line, settings.heap_bytes)
 
     def play(self) -> dict[str, Any]:
-        """Until every device has heard all of its recordings and everything has been said."""
+        """Until every device has heard all of its recordings and everything has been said; with a real board, until Ctrl-C."""
         started = time.monotonic()
-        for station in self.stations:
-            self._gateway.watch(station.device.fileno(), station.heard)
-        playing = list(self.stations)
+        if self._settings.port:
+            with suppress(KeyboardInterrupt):
+                self._progress({"doing": f"serving the board at {self._settings.port}; Ctrl-C ends"})
+                while True:
+                    self._gateway.turn()
+        else:
+            self._play_all()
+        return collect(self._settings, self.loop, self.stations, self._problems, time.monotonic() - started)
+
+    def _play_all(self) -> None:
+        playing = {station: station.device for station in self.stations if station.device}
+        for station, device in playing.items():
+            self._gateway.watch(device.fileno(), station.heard)
         while playing:
             on_the_line = {s.name: self._deploying(s) for s in playing}
             self._gateway.turn()
@@ -140,11 +183,7 @@ class _Stage:
                 if station.asks and self.loop.deployment(station.name) is None and self._idle(station):
                     self._next(station)
                 if station.ended:
-                    self._gateway.forget(station.device.fileno())
-                    playing.remove(station)
-        from eddy.sim.outcome import collect
-
-        return collect(self._settings, self.loop, self.stations, self._problems, time.monotonic() - started)
+                    self._gateway.forget(playing.pop(station).fileno())
 
     def _idle(self, station: Station) -> bool:
         return station.name not in self._gateway.proxies or self._gateway.proxies[station.name].comm.quiet()
@@ -162,19 +201,26 @@ class _Stage:
             stats = station.mark()
             wanted = self.loop.registry.deployments(station.name)[-1]
             if stats:
-                station.deployments.append(Deployment(wanted.sequence, len(wanted.data), stats["elapsed_s"], stats["channel_use"]))
-            self._progress({"event": f"{station.name}: package {wanted.sequence} delivered, {len(wanted.data)} B"})
+                seen = Deployment(wanted.sequence, station.played[-1][1], len(wanted.data), stats["elapsed_s"], stats["channel_use"])
+                station.deployments.append(seen)
+            what = f"package {wanted.sequence} delivered, {len(wanted.data):,} B in {stats['elapsed_s']:.1f} s of line" if stats else ""
+            self._progress({"event": f"{station.name}: {what}"})
+
+    def _promote(self, station: Station, trees: int) -> None:
+        """Deploy the best candidate of a size, once."""
+        entries = self.loop.registry.entries(station.name)
+        fitting = [e for e in entries if e.role == CANDIDATE and e.model.parameters.get("trees") == trees]
+        if fitting and not self.loop.registry.deployments(station.name):
+            self.loop.promote(station.name, fitting[0].model.id, "demo")
 
     def _next(self, station: Station) -> None:
         station.mark()
-        limit = self._settings.files
-        if limit is not None and len(station.played) >= limit:
-            station.asks = False
-            station.device.play(b"", 0, 0)
-            return
-        station.play()
-        if station is self.stations[0]:
-            self._progress({"done": len(station.played), "total": min(limit or len(station.recordings), len(station.recordings))})
+        if self._settings.deploy_trees:
+            self._promote(station, self._settings.deploy_trees)
+        station.play(self._settings.files)
+        if station is self.stations[0] and station.recordings:
+            total = len(station.recordings)
+            self._progress({"done": len(station.played), "total": min(self._settings.files or total, total)})
 
 
 def open_bearing(settings: Settings, number: int, on_problem: Callable[[Problem], None]) -> Recordings:
@@ -184,7 +230,7 @@ def open_bearing(settings: Settings, number: int, on_problem: Callable[[Problem]
         DataError, SettingError: There is none.
     """
     if settings.data is None:
-        return SimulatedBearing(files=settings.files or 240, bearings=[_turned(settings.bearing, number)], seed=settings.seed)
+        return SimulatedBearing(bearings=[_turned(settings.bearing, number)], seed=settings.seed)
     return open_recordings(settings.data, [_turned(settings.bearing, number)], on_problem=on_problem)
 
 

@@ -17,28 +17,29 @@ class Deployment:
     """A package on its way, measured by the line emulator; seconds are line time."""
 
     sequence: int
+    file: int
     wire_bytes: int
     line_seconds: float
     channel_use: float
 
 
-@dataclass
+@dataclass(eq=False)
 class Station:
-    """A device with its sensor and its line.
+    """A device with its sensor and its line. A real board at a port has nothing here but its name.
 
     Args:
         name: The device.
         recordings: What its sensor hears; one channel.
         rate_hz: Rate that they are sub-sampled to; None plays them as they are.
-        line: The emulated line; None when the device is at a real port.
+        line: The emulated line.
         device: The running interpreter.
     """
 
     name: str
-    recordings: Recordings
-    rate_hz: int | None
-    line: LineProcess | None
-    device: micropython.Device
+    recordings: Recordings | None = None
+    rate_hz: int | None = None
+    line: LineProcess | None = None
+    device: micropython.Device | None = None
     asks: bool = False
     ended: bool = False
     played: list[tuple[int, int, str]] = field(default_factory=list)
@@ -49,14 +50,16 @@ class Station:
 
     def heard(self) -> None:
         """The device has written something."""
+        assert self.device
         self.asks = self.device.asks() or self.asks
         self.ended = self.device.figures is not None
 
-    def play(self) -> bool:
-        """Answer the device's question with the next recording; False when that was the end of the data."""
+    def play(self, limit: int | None = None) -> bool:
+        """Answer the device's question with the next recording; False when that was the end of the data, or `limit` were played."""
+        assert self.device and self.recordings
         self._source = self._source or iter(self.recordings)
         self.asks = False
-        recording = next(self._source, None)
+        recording = next(self._source, None) if limit is None or len(self.played) < limit else None
         if recording is None:
             self.device.play(b"", 0, 0)
             return False
@@ -77,7 +80,8 @@ class Station:
 
     def close(self) -> None:
         """Take power and line away."""
-        self.device.kill()
+        if self.device is not None:
+            self.device.kill()
         if self.line is not None:
             self.line.close()
 

@@ -10,6 +10,7 @@ from eddy.kernel import forest_wire
 from eddy.kernel import trainer as training
 from eddy.kernel.errors import ModelError
 from eddy.kernel.forest import Forest, score_plain, total_plain
+from eddy.kernel.grid import Grid
 from eddy.kernel.rng import Rng
 from eddy.kernel.trainer import Trainer, grow_plain
 
@@ -64,6 +65,13 @@ def check_compiled_and_plain_scoring_agree():
     for row in ([0, 0, 0], [-5000, 80, 31000], [-(1 << 31), (1 << 31) - 1, 7], array("i", [1, 2, 3])):
         assert forest.score(row) == score_plain(forest.image, row, steps)
         assert forest.paths(row) == total_plain(forest.image, row, steps)
+
+
+def check_the_grid_clamps_and_spans():
+    grid = Grid([(-(1 << 30), (1 << 30) - 1), (-10, 4085), (7, 7)])
+    assert grid.quantise([-(1 << 31), -11, 7]) == [0, 0, 0]
+    assert grid.quantise([(1 << 31) - 1, 5000, 8]) == [4095, 4095, 4095]
+    assert grid.quantise([0, 0, -(1 << 31)]) == [2047, 10, 0]
 
 
 def check_an_image_is_loaded_as_it_is():

@@ -1,6 +1,6 @@
 """Measures the same forest done the usual way: tree objects, floats, JSON, plain Python.
 
-micropython baseline.py <folder of job.json>; prints one JSON line.
+micropython baseline.py <folder of job.json> [load]; prints one JSON line; with `load` only the size of the loaded forest.
 """
 
 import gc
@@ -10,13 +10,23 @@ import random
 import sys
 import time
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+# MicroPython's own; type checkers know CPython's modules.
+mem_alloc = getattr(gc, "mem_alloc", int)
+
 folder = sys.argv[1]
 with open(folder + "/job.json") as file:
     job = json.load(file)
 
 
 class Node:
-    def __init__(self, feature, threshold, left, right, size):
+    """A split with two children, or a leaf of `size` rows without."""
+
+    def __init__(self, feature: int, threshold: float, left: "Any", right: "Any", size: int) -> None:
         self.feature = feature
         self.threshold = threshold
         self.left = left
@@ -24,7 +34,7 @@ class Node:
         self.size = size
 
 
-def average_path_length(size):
+def average_path_length(size: int) -> float:
     if size < 2:
         return 0.0
     if size == 2:
@@ -33,34 +43,36 @@ def average_path_length(size):
 
 
 class Forest:
-    def __init__(self, trees, subsample):
+    def __init__(self, trees: list[Node], subsample: int) -> None:
         self.trees = trees
         self.expected = average_path_length(subsample)
 
-    def score(self, row):
+    def score(self, row: list[float]) -> float:
         total = 0.0
-        for node in self.trees:
+        for tree in self.trees:
+            node = tree
             depth = 0
             while node.left is not None:
                 node = node.left if row[node.feature] <= node.threshold else node.right
                 depth += 1
             total += depth + average_path_length(node.size)
-        return 2.0 ** (-total / len(self.trees) / self.expected)
+        score: float = 2.0 ** (-total / len(self.trees) / self.expected)
+        return score
 
 
-def build(node):
+def build(node: "Any") -> Node:
     if "size" in node:
-        return Node(None, None, None, None, node["size"])
+        return Node(0, 0.0, None, None, node["size"])
     return Node(node["feature"], node["threshold"], build(node["left"]), build(node["right"]), 0)
 
 
-def load(path):
+def load(path: str) -> Forest:
     with open(path) as file:
-        described = json.load(file)
+        described = json.loads(file.read())  # three times as fast as json.load, which reads character by character
     return Forest([build(tree) for tree in described["trees"]], described["subsample"])
 
 
-def grow(rows, depth, limit):
+def grow(rows: list[list[float]], depth: int, limit: int) -> Node:
     if depth < limit and len(rows) > 1:
         candidates = list(range(len(rows[0])))
         while candidates:
@@ -73,10 +85,10 @@ def grow(rows, depth, limit):
                 left = [row for row in rows if row[feature] <= threshold]
                 right = [row for row in rows if row[feature] > threshold]
                 return Node(feature, threshold, grow(left, depth + 1, limit), grow(right, depth + 1, limit), 0)
-    return Node(None, None, None, None, len(rows))
+    return Node(0, 0.0, None, None, len(rows))
 
 
-def train(rows):
+def train(rows: list[list[float]]) -> Forest:
     subsample = min(job["subsample"], len(rows))
     limit = math.ceil(math.log(subsample) / math.log(2))
     trees = []
@@ -89,45 +101,54 @@ def train(rows):
     return Forest(trees, subsample)
 
 
-def median(values):
+def median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def inference_us(score, rows, repeats=5):
+def inference_us(forest: Forest, rows: list[list[float]], repeats: int = 10) -> float:
+    """Median over the rows of the mean of so many calls."""
     times = []
     for row in rows:
-        start = time.ticks_us()
+        start = time.time_ns()
         for _ in range(repeats):
-            score(row)
-        times.append(time.ticks_diff(time.ticks_us(), start) / repeats)
+            forest.score(row)
+        times.append((time.time_ns() - start) / repeats / 1000)
     return median(times)
 
 
-def timed_ms(function, argument, repeats):
+def timed_ms(function: "Callable[[Any], object]", argument: object, repeats: int) -> float:
     times = []
     for _ in range(repeats):
         gc.collect()
-        start = time.ticks_us()
+        start = time.time_ns()
         function(argument)
-        times.append(time.ticks_diff(time.ticks_us(), start) / 1000)
+        times.append((time.time_ns() - start) / 1e6)
     return median(times)
 
 
-path = folder + "/forest.json"
-figures = {}
-gc.collect()
-before = gc.mem_alloc()
-forest = load(path)
-gc.collect()
-figures["ram_bytes"] = gc.mem_alloc() - before
-if len(sys.argv) == 2:
-    normal = [[float(x) for x in row] for row in job["normal"]]
-    anomalous = [[float(x) for x in row] for row in job["anomalous"]]
-    figures["infer_us"] = inference_us(forest.score, normal)
-    figures["infer_anomalous_us"] = inference_us(forest.score, anomalous)
-    figures["scores"] = [forest.score(row) for row in normal + anomalous]
-    figures["load_ms"] = timed_ms(load, path, 5)
+def floats(rows: list[list[int]]) -> list[list[float]]:
+    return [[float(x) for x in row] for row in rows]
+
+
+def measure(path: str, forest: Forest) -> dict[str, object]:
+    normal = floats(job["normal"])
+    anomalous = floats(job["anomalous"])
     width = job["features"]
-    pool = [[float(x) for x in job["pool"][i : i + width]] for i in range(0, len(job["pool"]), width)]
-    figures["train_ms"] = timed_ms(train, pool, 3)
+    pool = floats([job["pool"][i : i + width] for i in range(0, len(job["pool"]), width)])
+    return {
+        "infer_us": inference_us(forest, normal),
+        "infer_anomalous_us": inference_us(forest, anomalous),
+        "scores": [forest.score(row) for row in normal + anomalous],
+        "load_ms": timed_ms(load, path, 5),
+        "train_ms": timed_ms(train, pool, 3),
+    }
+
+
+gc.collect()
+before = mem_alloc()
+loaded = load(folder + "/forest.json")
+gc.collect()
+figures: "dict[str, object]" = {"ram_bytes": mem_alloc() - before}
+if len(sys.argv) == 2:
+    figures.update(measure(folder + "/forest.json", loaded))
 print(json.dumps(figures))

@@ -12,7 +12,7 @@ import micropython
 def total(image: ptr16, row: object, steps: ptr16) -> int:
     """The sum Q8 of the path lengths of `row`; `steps` receives the quantised row."""
     features = int(image[1])
-    at = 10
+    at = 8
     f = 0
     while f < features:
         low = int(image[at]) + (((int(image[at + 1]) ^ 0x8000) - 0x8000) << 16)
@@ -171,3 +171,17 @@ def grow(pool: ptr16, draws: object, order: ptr16, shape: ptr16, lengths: ptr16,
             depth = int(waiting[top + 2])
             nodes[2 * int(waiting[top + 3]) + 1] = count
     return count
+
+
+@micropython.viper
+def checksum(image: ptr16, count: int, sums: ptr32):
+    """The two sums of `checksum_plain`."""
+    a = 0
+    b = 0
+    i = 0
+    while i < count:
+        a = (a + int(image[i])) & 0x3FFFFFFF
+        b = (b + a) & 0x3FFFFFFF
+        i += 1
+    sums[0] = a
+    sums[1] = b

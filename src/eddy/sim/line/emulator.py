@@ -17,7 +17,6 @@ from eddy.sim.line.model import ENDS, Line
 STEP_BYTES = 4  # what a serial driver hands over at once
 STEP_S = 0.001  # but at high speed not oftener than this (wall clock), except at the end of a frame
 READ_BYTES = 4096
-LATE_S = 0.0002  # select sleeps at least this long in practice: a shorter wait is spent polling
 
 
 class Port:
@@ -139,7 +138,12 @@ def main() -> None:
     parser.add_argument("--turn-ms", type=float, default=10.0, help="time the line takes to change its direction")
     parser.add_argument("--seed", type=int, default=0, help="of the errors")
     args = parser.parse_args()
-    line = Line(args.baud, args.loss, args.corrupt, args.turn_ms, args.seed)
+    if args.speed <= 0:
+        parser.error("--speed must be above 0")
+    try:
+        line = Line(args.baud, args.loss, args.corrupt, args.turn_ms, args.seed)
+    except ValueError as error:
+        parser.error(str(error))
     emulator = Emulator(line, args.speed)
     device, gateway = (port.path for port in emulator.ports)
     try:

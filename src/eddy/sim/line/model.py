@@ -40,9 +40,14 @@ class Line:
         corrupt: Probability that a byte arrives as another one.
         turn_ms: Time the line takes to change its direction, in milliseconds.
         seed: Of the errors.
+
+    Raises:
+        ValueError: A rate, time or probability that no line has.
     """
 
     def __init__(self, baud: int = 2400, loss: float = 0.0, corrupt: float = 0.0, turn_ms: float = 10.0, seed: int = 0) -> None:
+        if baud < 1 or turn_ms < 0 or not 0 <= loss <= 1 or not 0 <= corrupt <= 1:
+            raise ValueError(f"no line has baud={baud}, loss={loss}, corrupt={corrupt}, turn_ms={turn_ms}")
         self.byte_us = 10_000_000 / baud
         self.turn_us = turn_ms * 1000
         self.loss = loss
@@ -74,7 +79,7 @@ class Line:
         return any(end.waiting for end in self._ends)
 
     def next_us(self, step: int = 1) -> float | None:
-        """When there is something to hand over: the first byte of a transmission, the last of a frame, or `step` bytes; None on a silent line."""
+        """When there is something to hand over: a transmission's first byte, a frame's last, or `step` bytes; None on a silent line."""
         moments = []
         for end in self._ends:
             if not end.waiting:
@@ -100,7 +105,8 @@ class Line:
     def mark(self) -> Stats:
         """What happened since the previous mark; times in seconds on the line's clock.
 
-        `elapsed_s` runs from the start of the first byte to the end of the last, `channel_use` is the part of it in which the line was in use.
+        `elapsed_s` runs from the start of the first byte to the end of the last; `channel_use` is the part of it in which the line was
+        in use. A frame that is still being sent counts with the next mark.
         """
         first = self._first or 0.0
         elapsed = self._covered - first if self._first is not None else 0.0

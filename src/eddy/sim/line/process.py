@@ -24,7 +24,11 @@ class LineProcess:
             [sys.executable, "-m", "eddy.sim.line", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._marks = 0
-        ports = self._answer()
+        try:
+            ports = self._answer()
+        except LinkLost:
+            self.close()
+            raise
         self.device_port = str(ports["device"])
         self.gateway_port = str(ports["gateway"])
 
@@ -38,7 +42,7 @@ class LineProcess:
         self._tell({"mark": self._marks})
         stats = self._answer()["stats"]
         if not isinstance(stats, dict):
-            raise LinkLost("the line emulator gave no figures: %r" % (stats,))
+            raise LinkLost(f"the line emulator gave no figures: {stats!r}")
         return stats
 
     def cut(self, seconds: float) -> None:
@@ -66,14 +70,14 @@ class LineProcess:
     def _tell(self, command: dict[str, float]) -> None:
         stdin = self._process.stdin
         if stdin is None or self._process.poll() is not None:
-            raise LinkLost("the line emulator has ended (exit code %s): start another one" % self._process.poll())
+            raise LinkLost(f"the line emulator has ended (exit code {self._process.poll()}): start another one")
         stdin.write(json.dumps(command) + "\n")
         stdin.flush()
 
     def _answer(self) -> dict[str, object]:
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
-            raise LinkLost("the line emulator ended unexpectedly (exit code %s): see its messages above" % self._process.wait())
+            raise LinkLost(f"the line emulator ended unexpectedly (exit code {self._process.wait()}): see its messages above")
         answer: dict[str, object] = json.loads(line)
         return answer
 

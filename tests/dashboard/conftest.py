@@ -1,10 +1,30 @@
-"""A result as `eddy demo pump` makes it, for tests: the keys of `eddy.dashboard.report`, figures without meaning."""
+"""A result as `eddy demo pump` makes it: the keys of `eddy.dashboard.report`, figures without meaning."""
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 
+
+@pytest.fixture
 def smallest() -> dict[str, Any]:
     """Only what is always there."""
+    return _smallest()
+
+
+@pytest.fixture
+def make_whole() -> Callable[..., dict[str, Any]]:
+    """Makes a result with everything that a report can show."""
+    return _whole
+
+
+@pytest.fixture
+def whole() -> dict[str, Any]:
+    """The same of one device."""
+    return _whole()
+
+
+def _smallest() -> dict[str, Any]:
     return {
         "device": {"interpreter": "micropython", "heap_bytes": 262_144, "peak_heap_bytes": 121_344},
         "first_alarm_file": 7,
@@ -16,15 +36,14 @@ def smallest() -> dict[str, Any]:
     }
 
 
-def whole(devices: tuple[str, ...] = ("pump-1",), files: int = 10) -> dict[str, Any]:
-    """Everything that a report can show."""
+def _whole(devices: tuple[str, ...] = ("pump-1",), files: int = 10) -> dict[str, Any]:
     series = [_window(device, file, place) for device in devices for file in range(files) for place in range(2)]
     champions = [
         {"device": device, "file": file, "sequence": sequence, "trees": trees, "threshold": 0.55, "features": ["rms"], "origin": "device"}
         for device in devices
         for file, sequence, trees in ((2, 1, 20), (5, 2, 50))
     ]
-    return smallest() | {
+    return _smallest() | {
         "title": "A pump",
         "source": "IMS bearings",
         "onset_file": 6,

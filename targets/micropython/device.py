@@ -2,12 +2,13 @@
 
 import gc
 
+# Collecting often keeps what lives long together at the start of the heap. Left to itself, MicroPython collects when the heap is full, and
+# then finds a hundred free kilobytes, none of them in one piece. It matters most while the modules are loaded.
+if hasattr(gc, "threshold"):
+    gc.threshold(2048)
+
 from eddy.kernel import codec
 from eddy.kernel.agent import Agent
-
-# Collecting often keeps what lives long together at the start of the heap: left to itself, MicroPython collects when the heap is full and
-# then finds a hundred free kilobytes, none of them in one piece.
-_COLLECT_BYTES = 8192
 
 
 def run(folder, link, driver, clock, wait, tell):
@@ -22,7 +23,7 @@ def run(folder, link, driver, clock, wait, tell):
         tell: Called once with the agent's figures when the sensor's data have ended and the line is quiet.
     """
     if hasattr(gc, "threshold"):
-        gc.threshold(_COLLECT_BYTES)
+        gc.threshold(8192)
     with open(folder + "/settings.cbor", "rb") as file:
         settings = codec.decode(file.read())
     agent = Agent(folder, settings, link, driver, clock)
