@@ -125,6 +125,11 @@ def test_nothing_is_acknowledged_before_it_is_committed() -> None:
     (ack,) = inbox.acks()
     assert read_ack(ack)[3:] == (0, 0)
     assert inbox.acks() == [], "one answer is enough"
+    out.keep(START, "b")
+    inbox.offer(out.batch(200) or b"")
+    assert inbox.acks() == []
+    inbox.commit()
+    assert [read_ack(ack)[4] for ack in inbox.acks()] == [1]
 
 
 def test_positions_survive_a_restart_of_the_receiver() -> None:
@@ -173,6 +178,17 @@ def test_a_buffer_is_bounded_in_bytes_as_well() -> None:
     assert isinstance(records[0].value, Gap)
     assert 0 < sum(len(r.value) for r in records[1:] if isinstance(r.value, bytes)) <= 1000
     assert records[-1].value == bytes([59]) * 590
+
+
+def test_an_overflow_up_to_a_reboot_keeps_its_reason(tmp_path: Path) -> None:
+    out = outbox(FileStore(str(tmp_path)), capacity=8, block=16)
+    for i in range(6):
+        out.keep(START, i)
+    out = outbox(FileStore(str(tmp_path)), capacity=8, block=16)
+    for i in range(8):
+        out.keep(START, 16 + i)
+    records = drain(out, Inbox())
+    assert values(records) == [Gap(0, 5, OVERFLOW), Gap(6, 15, REBOOT), *range(16, 24)]
 
 
 def test_overflow_of_what_is_already_accepted_takes_nothing_back() -> None:
@@ -538,6 +554,15 @@ class Traffic(RuleBasedStateMachine):
     def put_on_the_line(self, max_bytes: int) -> None:
         self.batches.append(self.send(max_bytes))
 
+    @precondition(lambda self: self.outbox.pending())
+    @rule(max_bytes=st.integers(40, 200), answered=st.booleans())
+    def exchange(self, max_bytes: int, answered: bool) -> None:
+        self.batches.append(self.send(max_bytes))
+        self.deliver(len(self.batches) - 1, again=True)
+        self.commit()
+        if answered and self.acks:
+            self.acknowledge(len(self.acks) - 1, again=True)
+
     @precondition(lambda self: self.batches)
     @rule(which=st.integers(0), again=st.booleans())
     def deliver(self, which: int, again: bool) -> None:
@@ -614,15 +639,18 @@ class Traffic(RuleBasedStateMachine):
         self.term += 1
         self.outbox.term = self.term
 
+    @precondition(lambda self: len(self.taken) > 12)
     @rule()
     def hear_another_owner(self) -> None:
         self.inbox.offer(encode(["windows", "pump-3", self.term + 1, 0, 0, b"elsewhere", 0]))
 
+    @precondition(lambda self: len(self.taken) > 12)
     @rule()
     def wipe(self) -> None:
         self.numbers.clear()
         self.install_empty_store()
 
+    @precondition(lambda self: len(self.taken) > 12)
     @rule()
     def replace_the_receiver(self) -> None:
         self.lose_what_is_on_the_line()
@@ -635,11 +663,12 @@ class Traffic(RuleBasedStateMachine):
         assert all(read_ack(ack)[4] < self.committed for ack in self.acks)
 
 
+@pytest.mark.slow
 def test_random_traffic_gives_every_sample_once_or_a_reason(store_kind: Callable[[Path], Kind]) -> None:
     class OnThisStore(Traffic):
         kind = staticmethod(store_kind)
 
-    run_state_machine_as_test(OnThisStore, settings=settings(max_examples=40, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(OnThisStore, settings=settings(max_examples=60, stateful_step_count=60, deadline=None))
 
 
 @pytest.mark.soak
@@ -647,4 +676,4 @@ def test_much_random_traffic_gives_every_sample_once_or_a_reason(store_kind: Cal
     class OnThisStore(Traffic):
         kind = staticmethod(store_kind)
 
-    run_state_machine_as_test(OnThisStore, settings=settings(max_examples=2000, stateful_step_count=60, deadline=None))
+    run_state_machine_as_test(OnThisStore, settings=settings(max_examples=1200, stateful_step_count=80, deadline=None))

@@ -200,7 +200,9 @@ class Forest:
     def calibrate(self, rows: "list[int] | array[int]", quantile: int = 980, margin: int = 0) -> int:
         """Set the threshold so that about `quantile` per mille of the rows lie at or below it.
 
-        A fixed threshold suits no forest: scores depend on the number of rows and on the shape of the data.
+        A fixed threshold suits no forest: scores depend on the number of rows and on the shape of the data. A forest scores nothing higher
+        than the outermost leaves of its training range, and with few rows the quantile may lie just there; so the threshold stays below
+        the score of a row that has the largest value of every feature, else the forest would be blind to anything louder.
 
         Args:
             rows: Flat, usually those that it was trained on.
@@ -214,7 +216,8 @@ class Forest:
         scores = sorted([self.score(rows[i : i + f]) for i in range(0, len(rows), f)])
         if not scores:
             raise ModelError("no rows to calibrate the threshold on")
-        self.threshold = max(0, min(65536, scores[max(0, (len(scores) * quantile + 999) // 1000 - 1)] + margin))
+        loudest = self.score([high for _, high in self.grid().bounds])
+        self.threshold = max(0, min(65536, scores[max(0, (len(scores) * quantile + 999) // 1000 - 1)] + margin, loudest - 1))
         return self.threshold
 
     def grid(self) -> Grid:

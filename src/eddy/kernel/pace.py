@@ -28,7 +28,7 @@ class Pace:
         self.payload = _FIRST  # bytes of an object to put into a frame: a multiple of 8 in [16, 240]
         self.longest = longest
         # Twelve per lost frame, less one per frame; together they say what leads to the first payload.
-        self._losses = 3
+        self._losses = 4
         self._survived = _FIRST * (_FIRST + _COST) * self._losses // (12 * _COST)
         self._judged = 0
 

@@ -125,7 +125,8 @@ def threshold_of(forest: Forest, rows: Columns, quantile: int, margin: int) -> i
         quantile, margin: See `Search`.
     """
     ranked = np.sort(score(forest, rows))
-    return int(np.clip(ranked[max(0, (len(ranked) * quantile + 999) // 1000 - 1)] + margin, 0, 1 << 16))
+    loudest = forest.score([high for _, high in forest.grid().bounds])
+    return max(0, min(1 << 16, int(ranked[max(0, (len(ranked) * quantile + 999) // 1000 - 1)]) + margin, loudest - 1))
 
 
 def train(recipe: Recipe, rows: Columns, formulas: Mapping[str, Formula] = BUILT_IN) -> Forest:

@@ -1,0 +1,88 @@
+import os
+
+from eddy.kernel import slots, store
+from eddy.kernel.batch import OVERFLOW, REBOOT, Batch, Gap
+from eddy.kernel.hop import Inbox, Outbox
+
+SECOND = 1000000000
+START = 1700000000 * SECOND
+
+
+def sweep(folder):
+    for name in os.listdir(folder):
+        os.remove(folder + "/" + name)
+
+
+def folder():
+    path = "eddy-conformance-hop"
+    store.make_folder(path)
+    sweep(path)
+    return path
+
+
+def drain(out, inbox):
+    values = []
+    while out.pending():
+        batch = out.batch(160)
+        assert len(batch) <= 160
+        for record in inbox.offer(batch):
+            values.append(record.value)
+            assert isinstance(record.value, Gap) or record.time_ns == START + record.value * SECOND // 2
+        inbox.commit()
+        for ack in inbox.acks():
+            assert out.acknowledge(ack)
+    return values
+
+
+def keep(out, first, last):
+    for sample in range(first, last):
+        out.keep(START + sample * SECOND // 2, sample)
+
+
+def check_a_hop_over_every_store():
+    for kept in (store.RamStore(), store.FileStore(folder(), segment=100)):
+        out = Outbox("windows", "pump-3", kept, capacity=16)
+        keep(out, 0, 10)
+        inbox = Inbox()
+        assert drain(out, inbox) == list(range(10))
+        keep(out, 10, 40)
+        values = drain(out, inbox)
+        assert values[0].first == 10 and values[0].reason == OVERFLOW
+        assert values[1:] == list(range(values[0].last + 1, 40)) and len(values) > 12
+    sweep(folder())
+
+
+def check_a_reboot_skips_the_block_and_repeats_what_was_kept():
+    path = folder()
+    inbox = Inbox()
+    keep(Outbox("windows", "pump-3", store.FileStore(path), block=16), 0, 5)
+    out = Outbox("windows", "pump-3", store.FileStore(path), block=16)
+    keep(out, 5, 6)
+    records = Batch(out.batch(200)).records
+    assert [record.replayed for record in records] == [True] * 6 + [False]
+    assert drain(out, inbox) == [0, 1, 2, 3, 4, Gap(5, 15, REBOOT), 5]
+    sweep(path)
+
+
+def check_a_batch_has_the_same_bytes_everywhere():
+    kept = store.RamStore()
+    kept.put({1: 0, 2: 0, 3: 0, 4: 70000, 5: b"abc"})
+    out = Outbox("windows", "pump-3", kept, term=2)
+    for sample in range(4):
+        out.keep(START + sample * sample * SECOND // 2, [sample, -sample, 1000])
+    batch = out.batch(200)
+    assert batch == bytes(
+        b"\x8f\x67windows\x66pump-3\x02\x1a\x00\x01\x11\x70\x00\x43abc\x1a\x1d\xcd\x65\x00"
+        b"\x1b\x17\x97\x9c\xfe\x36\x2a\x00\x00\x83\x00\x00\x19\x03\xe8\x01\x83\x01\x20\x19\x03\xe8\x03\x83\x02\x21\x19\x03\xe8\x05\x83\x03\x22\x19\x03\xe8"
+    )
+
+
+def check_slots_boot_the_trial_and_then_the_confirmed_artefact():
+    path = folder()
+    held = slots.Slots(path)
+    held.install(1, b"old")
+    held.confirm()
+    held.install(2, b"new" * 1000)
+    assert [slots.Slots(path, max_tries=2).boot()[0] for _ in range(3)] == [2, 2, 1]
+    assert slots.Slots(path).sequence() == 2
+    sweep(path)
