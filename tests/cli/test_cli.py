@@ -116,8 +116,10 @@ def test_the_version_is_told() -> None:
 def test_options_become_settings(stage: Stage, tmp_path: Path) -> None:
     wanted = {"bearing": "2_1", "devices": 2, "speed": 3, "loss": 0.1, "corrupt": 0.01, "seed": 9, "port": "/dev/ttyUSB0", "data": tmp_path}
     options = [text for name, value in wanted.items() for text in (f"--{name}", str(value))]
-    assert call("demo", "pump", "--rate", "500", *options).exit_code == 0
-    assert [vars(settings) for settings in stage.runs] == [wanted | {"rate_hz": 500}]
+    more = ("--rate", "500", "--features", "paper", "--train", "60", "--quantile", "850", "--no-heap", "--keep", tmp_path / "kept")
+    assert call("demo", "pump", *more, *options).exit_code == 0
+    others = {"rate_hz": 500, "features": ("kurtosis", "skewness", "mean"), "train_windows": 60, "quantile": 850, "measure_heap": False}
+    assert [vars(settings) for settings in stage.runs] == [wanted | others | {"folder": tmp_path / "kept"}]
 
 
 def test_the_native_rate_is_no_rate(stage: Stage) -> None:
@@ -185,7 +187,7 @@ def test_a_full_disk_leaves_the_old_report(stage: Stage, tmp_path: Path) -> None
 def test_bench_shows_ours_the_baseline_and_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"trees": 10, "wire_bytes": 1102, "deploy_s": 4.9, "infer_us": 900.0, "baseline": {"deploy_s": 700}, "paper": {"infer_us": 8700}}
     stand_in = ModuleType("eddy.bench.far_edge")
-    monkeypatch.setattr(stand_in, "run", lambda progress: {"rows": [row]}, raising=False)
+    monkeypatch.setattr(stand_in, "run", lambda speed, data, progress: {"rows": [row]}, raising=False)
     monkeypatch.setitem(sys.modules, "eddy.bench.far_edge", stand_in)
     monkeypatch.setattr(eddy.bench, "far_edge", stand_in, raising=False)
     shown = call("bench", "far-edge", "--json", "-")

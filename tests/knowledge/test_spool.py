@@ -113,7 +113,7 @@ def test_a_position_cannot_move_outside_of_a_transaction(database: sqlite3.Conne
 
 def test_the_files_at_every_moment_hold_records_exactly_up_to_the_position(database: sqlite3.Connection, tmp_path: Path) -> None:
     """What lies on the disk between any two statements is what a power cut there would leave."""
-    spool, inbox, out = Spool(database), Inbox(), sender(40)
+    spool, inbox, out = Spool(database), Inbox(), sender(60)
     sights = 0
 
     def look(statement: str) -> None:

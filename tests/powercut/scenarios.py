@@ -1,6 +1,9 @@
 """What is done while the power is cut, and what may be found afterwards."""
 
-from eddy.kernel.batch import Batch, Gap, read_ack
+import os
+
+from eddy.kernel.batch import Batch, Gap
+from eddy.kernel.errors import StorageFull
 from eddy.kernel.hop import Inbox, Outbox
 from eddy.kernel.slots import Slots
 from eddy.kernel.store import FileStore, RamStore
@@ -82,7 +85,7 @@ class Update:
         return result
 
     def boot(self):
-        runs = set([after_boot(state)[2] or after_boot(state)[0] for state in self.may])
+        runs = {after_boot(state)[2] or after_boot(state)[0] for state in self.may}
         found = self.do(self.slots.boot, after_boot)
         assert found and found[0] in runs, f"boots {found and found[0]!r}, not one of {runs!r}"
         assert found[1] == content(found[0]), f"sequence {found[0]} is damaged"
@@ -133,17 +136,16 @@ class Stream:
         self.kept = {}  # seq: sample
         self.taken = {}  # seq: sample, or the reason of its gap
         self.samples = {}  # sample: seq, of those in `taken`
-        self.acknowledged = -1
         self.made = 0
         self.trying = []  # samples whose keep was cut off
         self.inbox = Inbox()
         self.outbox = None
 
     def snapshot(self):
-        return dict(self.kept), dict(self.taken), dict(self.samples), self.acknowledged, self.made, list(self.trying), self.inbox.positions()
+        return dict(self.kept), dict(self.taken), dict(self.samples), self.made, list(self.trying), self.inbox.positions()
 
     def restore(self, known):
-        kept, taken, samples, self.acknowledged, self.made, trying, positions = known
+        kept, taken, samples, self.made, trying, positions = known
         self.kept, self.taken, self.samples, self.trying = dict(kept), dict(taken), dict(samples), list(trying)
         self.inbox = Inbox(positions)
 
@@ -211,7 +213,6 @@ class Stream:
         self.inbox.commit()
         ack = self.inbox.acks()[0]
         if answered:
-            self.acknowledged = read_ack(ack)[4]
             self.outbox.acknowledge(ack)
 
     def take(self, record):
@@ -238,3 +239,43 @@ class StreamInRam(Stream):
     def judge_kept(self, seq, taken):
         if taken not in ("reboot", "lost"):
             super().judge_kept(seq, taken)
+
+
+class Crowded(Stream):
+    """The same on a flash that others have filled up: samples without room are in a gap record, too."""
+
+    CAPACITY = 1000
+
+    def prepare(self, folder):
+        super().prepare(folder)
+        fill(folder + "/ballast", 200)
+        for index in range(100):  # what is left of the folder's log, but for some records
+            fill(folder + f"/hop/other-{index}", 0)
+        for index in range(2):
+            os.remove(folder + f"/hop/other-{index}")
+
+    def work(self, folder):
+        super().work(folder)
+        assert self.outbox.overflowed, "there was room for everything"
+
+    def keep(self):
+        try:
+            super().keep()
+        except StorageFull:
+            self.trying.pop()
+
+    def judge_kept(self, seq, taken):
+        if taken not in ("overflow", "lost"):
+            super().judge_kept(seq, taken)
+
+
+def fill(path, blocks):
+    """Write a file of `blocks` blocks and some bytes, or as much of it as there is room for."""
+    try:
+        with open(path, "wb") as file:
+            for _ in range(blocks):
+                file.write(bytes(4096))
+                file.flush()
+            file.write(bytes(100))
+    except OSError:
+        return

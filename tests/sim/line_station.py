@@ -63,7 +63,9 @@ def run(port, speed, path):
             line.write(burst)
         now = clock.now_ms()
         deadline = arq.deadline(now)
-        poller.poll(1000 if deadline is None else max(0, deadline - now) // speed)
+        for _, event in poller.poll(1000 if deadline is None else max(0, deadline - now) // speed):
+            if event & select.POLLHUP:
+                return  # the line has gone
 
 
 run(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,16 @@ def micropython() -> str:
     return found
 
 
+@contextmanager
+def killed(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill the process in the end, however that comes."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 class Gateway:
     """A CPython station at the gateway's port."""
 
@@ -168,16 +179,14 @@ def test_a_micropython_that_is_killed_goes_on_where_it_was(tmp_path: Path, loss:
         gateway = Gateway(link, speed)
         gateway.arq.send(b"hello")
         gateway.arq.send(package)
-        with subprocess.Popen(command, env=environment) as device:
+        with killed(subprocess.Popen(command, env=environment)):
             while not file.exists() or file.stat().st_size < 1500:
                 gateway.turn()
-            device.kill()
         kept = file.stat().st_size - 8
         resent = gateway.arq.stats["frames_resent"]
-        with subprocess.Popen(command, env=environment) as device:
+        with killed(subprocess.Popen(command, env=environment)):
             while len(gateway.taken) < 2:
                 gateway.turn()
-            device.kill()
     assert gateway.taken == [hashlib.sha256(data).digest() for data in (b"hello", package)]
     assert kept >= 1492
     # Without what was kept, everything sent before the kill would have to be sent again.

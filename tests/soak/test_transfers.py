@@ -176,8 +176,8 @@ def test_forged_frames_do_no_harm_200_000_times() -> None:
         forgeries(seed, 10_000)
 
 
-def emulated(count: int, size: int, speed: float) -> float:
-    """As `goodput`, but over the emulator process and two ports, one after the other; in two of five an end is reset half-way."""
+def emulated(count: int, size: int, speed: float, resets: bool) -> float:
+    """As `goodput`, but over the emulator process and two ports, one after the other; with `resets` an end is reset half-way in each."""
     delivered = 0
     with (
         start_line(speed=speed, loss=0.1, corrupt=0.01, seed=7) as line,
@@ -190,7 +190,7 @@ def emulated(count: int, size: int, speed: float) -> float:
             data = random.Random(number).randbytes(size)
             stations[GATEWAY].send(data)
             taken: list[bytes] = []
-            reset = {2: GATEWAY, 4: DEVICE}.get(number % 5)
+            reset = number % 2 if resets else None
             while not stations[GATEWAY].idle():
                 now_ms = int((time.monotonic() - zero) * speed * 1000)
                 waits = [1000.0]
@@ -212,17 +212,30 @@ def emulated(count: int, size: int, speed: float) -> float:
                 select.select([device, gateway], [], [], max(0.0, min(waits) / speed / 1000))
             assert data in taken and set(taken) == {data}
             # What a sender had on its way when it was reset may complete the object before it sends it again.
-            assert len(taken) == 1 or number % 5 == 2
+            assert len(taken) == 1 or (resets and number % 2 == GATEWAY)
             delivered += size
         stats = line.mark()
     return delivered / float(stats["elapsed_s"]) / BYTES_PER_S
 
 
 @pytest.mark.slow
-def test_the_emulator_carries_transfers_at_45_percent_too() -> None:
-    assert emulated(5, 5000, speed=50) >= 0.42  # few transfers vary more
+def test_the_emulator_carries_transfers_as_well() -> None:
+    assert emulated(3, 5000, speed=50, resets=False) >= 0.4  # so few vary more
+
+
+@pytest.mark.slow
+def test_the_emulator_carries_transfers_across_resets() -> None:
+    assert emulated(2, 5000, speed=50, resets=True) > 0.2
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_the_emulator_carries_100_transfers_at_45_percent_too() -> None:
-    assert emulated(100, 5000, speed=30) >= 0.45
+    assert emulated(100, 5000, speed=20, resets=False) >= 0.45
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_the_emulator_carries_100_transfers_across_resets() -> None:
+    # A receiver loses what it held behind the first hole: about 1.4 kB of 5.
+    assert emulated(100, 5000, speed=30, resets=True) >= 0.35

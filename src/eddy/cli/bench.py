@@ -1,6 +1,7 @@
 """`eddy bench`: the figures of the documentation, measured here."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +32,10 @@ def bench() -> None:
 
 @app.command("far-edge")
 def far_edge(
+    speed: Annotated[
+        int | None, typer.Option(min=1, max=200, help="Deploy over the emulator at so many times real speed; in virtual time without.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of IMS recordings; a simulated bearing without.")] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Isolation forests of 10 to 50 trees on a device and on a 2,400-baud line, beside the paper's way."""
@@ -40,7 +45,7 @@ def far_edge(
 
     console.check_writable(json)
     with Display(console.progress_console(), "far edge") as display:
-        result = measurement.run(progress=display.update)
+        result = measurement.run(speed=speed, data=data, progress=display.update)
     out = console.result_console(json)
     out.print(table(result["rows"]))
     for note in result.get("notes", ()):

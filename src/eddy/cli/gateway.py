@@ -22,11 +22,13 @@ def run(
     device: Annotated[list[str], typer.Option(metavar="NAME=PORT", help="A device and the serial port of its line; may be repeated.")],
     folder: Folder = Path("eddy-gateway"),
     speed: Annotated[int, typer.Option(min=1, max=1000, help="How many times faster than real an emulated line runs.")] = 1,
+    json: Json = None,
 ) -> None:
-    """Serve devices until Ctrl-C: store what they report, judge it, replace champions that fail."""
-    from eddy.cli.console import progress_console
+    """Serve devices until Ctrl-C: store what they report, judge it, replace champions that fail. JSON: the status at the end."""
+    from eddy.cli.console import check_writable, progress_console, write_json
     from eddy.node.gateway import Gateway
 
+    check_writable(json)
     ports = dict(_pair(item, "NAME=PORT") for item in device)
     out = progress_console()
     loop = _loop(folder)
@@ -39,7 +41,8 @@ def run(
         out.print("stopped; devices keep what is not acknowledged", markup=False)
     finally:
         gateway.close()
-        loop.base.close()
+    if json is not None:
+        write_json(json, loop.status())
 
 
 @app.command()
@@ -68,14 +71,17 @@ def configure(
     device: Device,
     setting: Annotated[list[str], typer.Argument(metavar="SETTING=VALUE", help="threshold (0 to 1) or normal_every (windows).")],
     folder: Folder = Path("eddy-gateway"),
+    json: Json = None,
 ) -> None:
     """Change a running device without another model: a signed package of some 150 bytes."""
-    from eddy.cli.console import result_console
+    from eddy.cli.console import result_console, write_json
 
     wanted = dict(_pair(item, "SETTING=VALUE") for item in setting)
     loop = _loop(folder)
     sequence = loop.configure(device, "person", **{name: _value(name, text) for name, text in wanted.items()})
-    result_console(None).print(f"package {sequence} goes to {device} when its line is free", markup=False)
+    result_console(json).print(f"package {sequence} goes to {device} when its line is free", markup=False)
+    if json is not None:
+        write_json(json, {"device": device, "sequence": sequence})
 
 
 @app.command()
@@ -85,9 +91,10 @@ def push(
     who: Annotated[str, typer.Option(help="Who answers for it.")],
     device: Annotated[str | None, typer.Option(help="For this device only.")] = None,
     folder: Folder = Path("eddy-gateway"),
+    json: Json = None,
 ) -> None:
     """Add a model of your own to the repository: it judges from now on, and is a candidate where it passes verification."""
-    from eddy.cli.console import result_console
+    from eddy.cli.console import result_console, write_json
     from eddy.errors import DataError
 
     try:
@@ -95,7 +102,9 @@ def push(
     except OSError as error:
         raise DataError(f"cannot read {model}: {error.strerror}") from None
     filed = _loop(folder).push_model(wire, [name.strip() for name in features.split(",")], who, device)
-    result_console(None).print(f"model {filed.id[:12]} joined the repository", markup=False)
+    result_console(json).print(f"model {filed.id[:12]} joined the repository", markup=False)
+    if json is not None:
+        write_json(json, {"model": filed.id, "origin": filed.origin, "metrics": filed.metrics})
 
 
 def _loop(folder: Path) -> "Loop":

@@ -13,6 +13,7 @@ outbox need not write down every acknowledgement. The bytes are described in `ed
 """
 
 import os
+import random
 import struct
 
 from eddy.kernel.batch import LOST, MAX_TIME, MIN_TIME, OVERFLOW, REBOOT, TRIMMED, Batch, Gap, Packer, Record, encode_ack, read_ack
@@ -69,7 +70,7 @@ class Outbox:
         self._dropped = _count_in(meta, _DROPPED)  # numbers below it are missing because of overflow, unless acknowledged
         self._shift = _count_in(meta, _SHIFT)  # number on the wire minus number in the store
         birth = meta.get(_BIRTH)
-        self._birth = birth if isinstance(birth, bytes) else os.urandom(_BIRTH_BYTES)
+        self._birth = birth if isinstance(birth, bytes) else _new_birth()
         self._count = 0  # records kept
         self._bytes = 0
         self._owed = 0  # samples lost without a number: no room even for the reservation
@@ -369,6 +370,12 @@ class Inbox:
     def _move(self, key: tuple[str, str], position: tuple[int, int, bytes]) -> None:
         if position != self._committed.get(key):
             self._open[key] = position
+
+
+def _new_birth() -> bytes:
+    if hasattr(os, "urandom"):
+        return os.urandom(_BIRTH_BYTES)
+    return random.getrandbits(8 * _BIRTH_BYTES).to_bytes(_BIRTH_BYTES, "big")  # browsers seed it from their own source
 
 
 def _count_in(meta: dict[object, object], key: int) -> int:

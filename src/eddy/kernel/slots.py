@@ -149,4 +149,7 @@ class Slots:
                 named.append("%d" % entry[0])
         for name in os.listdir(self._folder):
             if name not in named:
-                os.remove(self._folder + "/" + name)
+                try:
+                    os.remove(self._folder + "/" + name)
+                except OSError:  # it goes with the next sweep
+                    continue

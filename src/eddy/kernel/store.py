@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 MAX_RECORD = 0xFFFF  # bytes: the length is 16 bits wide
 
-_ENOENT, _EEXIST, _ENOSPC = 2, 17, 28
+_FULL = (28, 36)  # ENOSPC; ENAMETOOLONG, which is littlefs's word for a folder log that finds no room for a new name
 _HEAD = ">HI"  # of a record in a segment: bytes of data, seq minus the first seq of the segment; a CRC-32 and the data follow
 _HEAD_SIZE = 10
 
@@ -155,11 +155,12 @@ class FileStore:
     def trim(self, seq: int) -> None:
         """Remove the segments that hold nothing above `seq`, but never the newest: it remembers the highest number."""
         while len(self._firsts) > 1 and self._firsts[1] <= seq + 1:
+            path = self._path(self._firsts[0])
             try:
-                os.remove(self._path(self._firsts[0]))
-            except OSError as error:
-                if error.errno != _ENOENT:  # one that found no room was never made
-                    raise
+                os.remove(path)
+            except OSError:  # one that found no room was never made; any other goes with a later trim
+                if _exists(path):
+                    return
             del self._firsts[0]
 
     def put(self, meta: dict[object, object]) -> None:
@@ -195,13 +196,10 @@ def _checksum(seq: int, data: bytes) -> bytes:
 
 def read_map(path: str) -> dict[object, object] | None:
     """The map in the file `path`, None when the file is missing or damaged."""
-    try:
-        with open(path, "rb") as file:
-            raw = file.read()
-    except OSError as error:
-        if error.errno != _ENOENT:
-            raise
+    if not _exists(path):
         return None
+    with open(path, "rb") as file:
+        raw = file.read()
     try:
         value = decode(raw[4:])
     except CodecError:
@@ -252,20 +250,28 @@ def _sync_folder(path: str) -> None:
 
 def make_folder(path: str) -> None:
     """Make the folder `path` and those above it where they are missing; raises StorageFull."""
-    above = path.rpartition("/")[0]
+    try:
+        os.stat(path)
+        return
+    except OSError:
+        above = path.rpartition("/")[0]
+    if above:
+        make_folder(above)
     try:
         os.mkdir(path)
         _sync_folder(above)
     except OSError as error:
-        if error.errno == _ENOENT and above:
-            make_folder(above)
-            make_folder(path)
-        elif error.errno != _EEXIST:
-            raise full_or_same(error, path)
+        raise full_or_same(error, path)
+
+
+def _exists(path: str) -> bool:
+    """Whether the folder of `path` lists it. The numbers of errors differ between ports, and a failing flash must not look empty."""
+    folder, _, name = path.rpartition("/")
+    return name in os.listdir(folder or ".")
 
 
 def full_or_same(error: OSError, path: str) -> Exception:
     """StorageFull for a full file system, any other error as it is."""
-    if error.errno == _ENOSPC:
+    if error.errno in _FULL:
         return StorageFull("no room at %s: remove files, or give the storage a larger share" % path)
     return error

@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,7 +130,8 @@ class Device:
     def kill(self) -> None:
         """Take the power away."""
         self.process.kill()
-        self.process.wait()
+        with suppress(BrokenPipeError):  # samples that were on their way
+            self.process.__exit__(None, None, None)
 
 
 def provision(folder: Path, settings: dict[str, object], blocks: int = BLOCKS) -> Path:

@@ -2,6 +2,7 @@ import os
 
 from eddy.kernel import slots, store
 from eddy.kernel.batch import OVERFLOW, REBOOT, Batch, Gap
+from eddy.kernel.codec import encode
 from eddy.kernel.hop import Inbox, Outbox
 
 SECOND = 1000000000
@@ -64,17 +65,15 @@ def check_a_reboot_skips_the_block_and_repeats_what_was_kept():
     sweep(path)
 
 
-def check_a_batch_has_the_same_bytes_everywhere():
+def check_a_batch_is_the_documented_array():
     kept = store.RamStore()
     kept.put({1: 0, 2: 0, 3: 0, 4: 70000, 5: b"abc"})
     out = Outbox("windows", "pump-3", kept, term=2)
     for sample in range(4):
         out.keep(START + sample * sample * SECOND // 2, [sample, -sample, 1000])
     batch = out.batch(200)
-    assert batch == bytes(
-        b"\x8f\x67windows\x66pump-3\x02\x1a\x00\x01\x11\x70\x00\x43abc\x1a\x1d\xcd\x65\x00"
-        b"\x1b\x17\x97\x9c\xfe\x36\x2a\x00\x00\x83\x00\x00\x19\x03\xe8\x01\x83\x01\x20\x19\x03\xe8\x03\x83\x02\x21\x19\x03\xe8\x05\x83\x03\x22\x19\x03\xe8"
-    )
+    samples = [START, [0, 0, 1000], 1, [1, -1, 1000], 3, [2, -2, 1000], 5, [3, -3, 1000]]
+    assert batch == encode(["windows", "pump-3", 2, 70000, 0, b"abc", SECOND // 2] + samples)
 
 
 def check_slots_boot_the_trial_and_then_the_confirmed_artefact():
