@@ -178,8 +178,10 @@ def test_a_micropython_that_is_killed_goes_on_where_it_was(tmp_path: Path, loss:
         command = [*interpreter, line.device_port, str(speed), file]
         gateway = Gateway(link, speed)
         gateway.arq.send(b"hello")
-        gateway.arq.send(package)
         with killed(subprocess.Popen(command, env=environment)):
+            while not gateway.taken:
+                gateway.turn()
+            gateway.arq.send(package)
             while not file.exists() or file.stat().st_size < 1500:
                 gateway.turn()
         kept = file.stat().st_size - 8

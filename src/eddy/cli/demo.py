@@ -1,7 +1,7 @@
 """`eddy demo`: the whole loop at work, on this machine."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -9,7 +9,6 @@ from eddy.cli.console import JSON_HELP
 
 app = typer.Typer(no_args_is_help=True, help="Play a whole system on this machine.")
 
-FEATURES = ("rms", "mean_abs_difference", "peak_to_peak")
 PAPER = ("kurtosis", "skewness", "mean")
 
 Rate = Literal["500", "1000", "2000", "native"]
@@ -34,11 +33,14 @@ def pump(
     corrupt: Annotated[float, typer.Option(min=0, max=0.5, help="Share of bytes that the line corrupts.")] = 0.0,
     seed: Annotated[int, typer.Option(min=1, max=2_147_483_562, help="The same seed plays the same run.")] = 1,
     port: Annotated[str | None, typer.Option(help="Serial port of a real device, such as /dev/ttyUSB0; emulated without it.")] = None,
-    features: Annotated[str, typer.Option(help="What the champion looks at: names separated by commas, or 'paper'.")] = ",".join(FEATURES),
-    train: Annotated[int, typer.Option(min=10, max=256, help="Windows that the champion is trained on.")] = 120,
+    features: Annotated[
+        str | None, typer.Option(help="What the champion looks at: names separated by commas, or 'paper'; rms and two more without.")
+    ] = None,
+    train: Annotated[int | None, typer.Option(min=10, max=256, help="Windows that the champion is trained on; 120 without.")] = None,
     quantile: Annotated[
-        int, typer.Option(min=1, max=1000, help="Per mille of these that it calls normal; 850 arranges a champion that cries wolf.")
-    ] = 980,
+        int | None,
+        typer.Option(min=1, max=1000, help="Per mille of these that it calls normal, 980 without; 850 arranges one that cries wolf."),
+    ] = None,
     heap: Annotated[bool, typer.Option(help="Find the smallest heap that completes, by bisection.")] = True,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the knowledge base and the flash images in DIR.")] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
@@ -63,9 +65,7 @@ def pump(
         corrupt=corrupt,
         seed=seed,
         port=port,
-        features=PAPER if features == "paper" else tuple(name.strip() for name in features.split(",")),
-        train_windows=train,
-        quantile=quantile,
+        **_given(features=_names(features), train_windows=train, quantile=quantile),
         measure_heap=heap,
         folder=keep,
     )
@@ -79,3 +79,14 @@ def pump(
 
         console.write_text(report, render(result))
         console.progress_console().print(f"report: {report}", markup=False)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return PAPER if text == "paper" else tuple(name.strip() for name in text.split(","))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given: a default is written once, where it is used."""
+    return {name: value for name, value in options.items() if value is not None}

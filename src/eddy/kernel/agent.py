@@ -6,14 +6,13 @@ The names are those of figure 2 of the Tiny-MLOps paper; the numbers in comments
 import gc
 import sys
 
-from eddy.kernel import codec, package
 from eddy.kernel.comm import ACK, HOP, PACKAGE, DataComm
-from eddy.kernel.engines import ANOMALOUS, TRAINING, DataIn, LocalInference, LocalTraining, unusable
-from eddy.kernel.errors import EddyError, OutOfMemory, Refused, StorageFull
+from eddy.kernel.deployment import ModelDeployment, engine
+from eddy.kernel.engines import ANOMALOUS, TRAINING, DataIn, LocalTraining, unusable
+from eddy.kernel.errors import EddyError, StorageFull
 from eddy.kernel.forest import Forest
-from eddy.kernel.function import CONFIGURE, SAMPLE, TICK, Instance, Sample
+from eddy.kernel.function import SAMPLE, TICK, Instance, Sample
 from eddy.kernel.hop import Outbox
-from eddy.kernel.slots import Slots
 from eddy.kernel.store import FileStore, read_map, write_map
 
 MYPY = False
@@ -47,89 +46,6 @@ DEFAULTS: "dict[str, Any]" = {
 _CHECKPOINT = 16  # windows between two checkpoints of the training: few flash writes, little to repeat after a power cut
 _CONFIRM = 3  # windows that a new champion must score before it is confirmed
 _RETRY_MS = 20000  # line time after which a batch that nobody has acknowledged is sent again
-
-
-class ModelDeployment:
-    """Model Deployment Agent: packages the local champion, verifies those that come, keeps both slots.
-
-    A slot holds the length of its head (2 bytes), the head `{"f": feature names, "c": settings}`, and the model's runtime image.
-
-    Args:
-        folder: Of the slots.
-        identity: Settings with `key` (public key that packages must be signed with), `device` and `class`.
-    """
-
-    def __init__(self, folder: str, identity: "dict[str, Any]") -> None:
-        self.slots = Slots(folder)
-        self._identity = identity
-        self.sequence = 0  # of what runs; 0 is the champion born here
-        self.forest: Forest | None = None
-        self.head: dict[str, Any] = {}
-
-    def boot(self) -> bool:
-        """Load what should run; False when there is nothing yet."""
-        found = self.slots.boot()
-        if found is None:
-            return False
-        self.sequence, data = found
-        end = 2 + (data[0] << 8 | data[1])
-        head: Any = codec.decode(memoryview(data)[2:end])
-        self.head = head
-        self.forest = Forest.from_image(data[end:])
-        return True
-
-    def package_local(self, forest: Forest, names: list[str]) -> None:
-        """Step 2: put the champion that was trained here together with its pipeline into a slot."""
-        self._install(0, forest, {"f": names, "c": {}})
-        self.slots.confirm()
-
-    def receive(self, data: bytes) -> None:
-        """Step 10, then 3: verify a package and install it as a trial.
-
-        Raises:
-            EddyError: Refused; what ran runs on.
-        """
-        known = self._identity
-        try:
-            manifest, parts = package.open_package(data, known["key"], known["device"], known["class"], self.slots.sequence())
-            new: dict[str, Any] = parts
-            head: dict[str, Any] = {"f": new.get("f", self.head.get("f")), "c": dict(self.head.get("c", {}))}
-            forest = self.forest
-            if "m" in new:
-                forest = Forest.from_wire(new["m"])
-                head["c"].pop("threshold", None)  # belonged to the model before
-            if forest is None:
-                raise Refused("a package without a model came before the first champion: train or deploy one first")
-            head["c"].update(new.get("c", {}))
-            engine(forest, head)  # what cannot run is refused before it is stored
-            self._install(manifest.sequence, forest, head)
-        except MemoryError:
-            raise OutOfMemory("the package does not fit on the heap: deploy fewer trees")
-
-    def _install(self, sequence: int, forest: Forest, head: "dict[str, Any]") -> None:
-        encoded = codec.encode(head)
-        self.slots.install(sequence, len(encoded).to_bytes(2, "big") + encoded, forest.seal())
-        self.sequence = sequence
-        self.forest = forest
-        self.head = head
-
-    def revert(self) -> None:
-        """Back to the last confirmed slot."""
-        self.slots.revert()
-        self.boot()
-
-
-def engine(forest: Forest, head: "dict[str, Any]") -> Instance:
-    """Steps 3 and 4: a model and its pipeline in execution, its threshold configured.
-
-    Raises:
-        EddyError: It cannot run here.
-    """
-    inference = LocalInference(head["f"])
-    inference.use(forest)
-    instance = Instance(inference, "inference")
-    instance.feed(CONFIGURE, head["c"])
-    return instance
 
 
 class Agent:

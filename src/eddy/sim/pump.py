@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eddy.errors import DeviceFailed, SettingError
+from eddy.kernel.agent import DEFAULTS
 from eddy.kernel.window import LONGEST
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.registry import CANDIDATE
@@ -30,7 +31,6 @@ Progress = Callable[[Any], None]
 WINDOW_MS = 500
 """The paper's window. A recording that is shorter is one window."""
 
-FEATURES = ("rms", "mean_abs_difference", "peak_to_peak")
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Settings:
     corrupt: float = 0.0
     seed: int = 1
     port: str | None = None
-    features: tuple[str, ...] = FEATURES
-    train_windows: int = 120
-    quantile: int = 980
+    features: tuple[str, ...] = tuple(DEFAULTS["features"])
+    train_windows: int = DEFAULTS["train_windows"]
+    quantile: int = DEFAULTS["quantile"]
     heap_bytes: int = micropython.HEAP_BYTES
     files: int | None = None
     deploy_trees: int | None = None
@@ -100,7 +100,7 @@ def _all_work(settings: Settings) -> Settings:
     recording = next(iter(open_bearing(settings, 0, lambda problem: None)))
     windows = max(1, recording.counts.shape[1] * 1000 // (recording.rate_hz * WINDOW_MS))
     files = -(-settings.train_windows // windows) + 6
-    clean = replace(settings, loss=0.0, corrupt=0.0, folder=None, measure_heap=False, quantile=980)
+    clean = replace(settings, loss=0.0, corrupt=0.0, folder=None, measure_heap=False, quantile=DEFAULTS["quantile"])
     return replace(clean, devices=1, files=files, deploy_trees=50, speed=50)
 
 
