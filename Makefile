@@ -35,7 +35,7 @@ setup: $(VENV)/development
 
 demo: $(VENV)/runtime
 	@mkdir -p $(OUT)
-	$(BIN)/eddy demo pump --json $(OUT)/demo.json --report $(OUT)/report.html
+	$(BIN)/eddy demo pump --quantile 850 --json $(OUT)/demo.json --report $(OUT)/report.html
 
 test: $(VENV)/development
 	$(BIN)/python -m pytest -m "not soak" -rs

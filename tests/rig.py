@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from eddy.kernel import package
 from eddy.kernel.agent import Agent
 from eddy.kernel.clock import ManualClock

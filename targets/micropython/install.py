@@ -1,5 +1,6 @@
 """Put files on a flash image: `micropython -m install IMAGE BLOCKS FOLDER` copies FOLDER to its root."""
 
+import errno
 import os
 import sys
 
@@ -13,8 +14,9 @@ def copy(source, target):
         if kind == _DIRECTORY:
             try:
                 os.mkdir(target + "/" + name)
-            except OSError:  # it is there already
-                pass
+            except OSError as error:
+                if error.errno != errno.EEXIST:
+                    raise
             copy(source + "/" + name, target + "/" + name)
         else:
             with open(source + "/" + name, "rb") as read, open(target + "/" + name, "wb") as write:

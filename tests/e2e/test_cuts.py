@@ -1,4 +1,4 @@
-"""Power cuts of the device and `kill -9` of the gateway in the middle of everything: nothing acknowledged is lost, nothing is there twice."""
+"""Power cuts of the device and `kill -9` of the gateway in the middle of everything: nothing acknowledged is lost or doubled."""
 
 import random
 import signal
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eddy.errors import DeviceFailed
+
 from eddy.kernel.agent import DEFAULTS
 from eddy.links import micropython
 from eddy.security.signing import SigningKey
@@ -44,7 +44,8 @@ class Site:
 
     def open(self) -> None:
         pair = f"pump-1={self.line.gateway_port}"
-        command = [sys.executable, "-m", "eddy", "gateway", "run", "--device", pair, "--dir", str(self.folder / "gateway"), "--speed", str(SPEED)]
+        options = ["--device", pair, "--dir", str(self.folder / "gateway"), "--speed", str(SPEED)]
+        command = [sys.executable, "-m", "eddy", "gateway", "run", *options]
         self.gateway = subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     def kill_gateway(self) -> None:
@@ -152,21 +153,3 @@ def test_a_device_that_loses_power_loses_and_doubles_nothing_that_was_acknowledg
 @pytest.mark.soak
 def test_a_device_that_loses_power_60_times_loses_and_doubles_nothing_that_was_acknowledged(site: Site) -> None:
     power_cut_campaign(site, cuts=60, seed=2)
-
-
-def test_a_heap_that_is_too_small_is_told(tmp_path: Path) -> None:
-    if micropython.interpreter() is None:
-        pytest.skip("no MicroPython wheel for this platform")
-    flash = micropython.provision(tmp_path / "pump-1", {**SETTINGS, "key": bytes(32)})
-    with start_line(speed=SPEED) as line:
-        device = micropython.start(flash, line.device_port, SPEED, heap_bytes=98304)
-        with pytest.raises(DeviceFailed, match="MemoryError"):
-            device.asks()
-        device.kill()
-
-
-def test_a_flash_that_is_too_small_is_told(tmp_path: Path) -> None:
-    if micropython.interpreter() is None:
-        pytest.skip("no MicroPython wheel for this platform")
-    with pytest.raises(DeviceFailed, match="flash"):
-        micropython.provision(tmp_path / "pump-1", {**SETTINGS, "key": bytes(32)}, blocks=8)

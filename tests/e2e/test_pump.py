@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from eddy.dashboard.report import render
 from eddy.links import micropython
 from eddy.sim.pump import Settings, run

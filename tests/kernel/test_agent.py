@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig import WINDOW, Rig, healthy, worn
+
 from eddy.kernel.engines import ANOMALOUS, NORMAL, TRAINING
 from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
@@ -11,7 +13,6 @@ from eddy.kernel.hop import Gap
 from eddy.kernel.store import FileStore
 from eddy.kernel.trainer import Trainer
 from eddy.security.signing import SigningKey
-from rig import WINDOW, Rig, healthy, worn
 
 CHAMPION = ["rms", "mean_abs_difference", "peak_to_peak"]
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from eddy.kernel import features
 from eddy.kernel.engines import DataIn, LocalInference, LocalTraining, columns
 from eddy.kernel.errors import BadInput, ModelError, SampleError
 from eddy.kernel.forest import Forest
 from eddy.kernel.function import CONFIGURE, MODEL, SAMPLE, TICK, Instance, Sample
-from hypothesis import given
-from hypothesis import strategies as st
 
 PERIOD = 50_000
 NAMES = ["rms", "mean_abs_difference", "peak_to_peak"]
@@ -101,7 +102,7 @@ def test_without_a_champion_inference_says_so() -> None:
 
 
 def test_an_unknown_feature_is_named_together_with_the_known_ones() -> None:
-    with pytest.raises(ModelError, match="loudness.*rms"):
+    with pytest.raises(ModelError, match=r"loudness.*rms"):
         LocalInference(["loudness"])
 
 

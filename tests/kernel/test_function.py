@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from eddy.kernel.errors import Refused, SampleError
-from eddy.kernel.function import CONFIGURE, MODEL, SAMPLE, TICK, Function, Instance, Sample
 from hypothesis import given
 from hypothesis import strategies as st
+
+from eddy.kernel.errors import Refused, SampleError
+from eddy.kernel.function import CONFIGURE, MODEL, SAMPLE, TICK, Function, Instance, Sample
 
 
 class Meter(Function):

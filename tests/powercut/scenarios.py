@@ -245,6 +245,7 @@ class Crowded(Stream):
     """The same on a flash that others have filled up: samples without room are in a gap record, too."""
 
     CAPACITY = 1000
+    ROUNDS = 20
 
     def prepare(self, folder):
         super().prepare(folder)

@@ -99,7 +99,7 @@ def _memory(result: Result) -> Card:
 
 
 def _windows(result: Result) -> Card:
-    return Card("Windows at the gateway", count(_size(result["windows"])), many(_size(result["alarms"]), "confirmed alarm"))
+    return Card("Windows on the devices", count(_size(result["windows"])), many(_size(result["alarms"]), "confirmed alarm"))
 
 
 def champions(result: Result) -> Table:

@@ -163,8 +163,14 @@ class Agent:
                 self._training.feed(SAMPLE, sample)
                 self._report([index, -1, TRAINING, 0, row])
         if index % _CHECKPOINT == 0:
-            training = self._training.checkpoint() if self._training else None
+            self._save(index)
+
+    def _save(self, index: int) -> None:
+        training = self._training.checkpoint() if self._training else None
+        try:
             write_map(self._folder + "/progress", {"index": index, "training": training})
+        except StorageFull:  # the older progress stays: more to repeat after a power cut
+            self.counts["lost"] += 1
 
     def _infer(self, inference: Instance, sample: Sample) -> None:
         """Step 5, and 6: every anomaly and every n-th normal window goes to the gateway."""
@@ -204,7 +210,10 @@ class Agent:
         forest: Forest = out[0]
         self._training = self._learner = None  # their memory is needed
         gc.collect()
-        self._deployment.package_local(forest, self._settings["features"])
+        try:
+            self._deployment.package_local(forest, self._settings["features"])
+        except StorageFull as error:
+            self._event({"e": "storage", "code": error.code, "why": "the champion is in RAM only: " + str(error)[:60]})
         self._load()
         self._event(
             {

@@ -96,19 +96,21 @@ class DataComm:
         partial = self.arq.partial()
         if partial is None:
             if self._kept[0] is not None:
-                os.remove(path)
                 self._kept = (None, 0)
+                _remove(path)
             return
         key, size, length, data = partial
-        identity = (key, size)
-        if self._kept[0] != identity:
-            with open(path, "wb") as file:
-                file.write(struct.pack(_HEAD, key, size))
-            self._kept = (identity, 0)
-        if length - self._kept[1] >= _STEP:
-            with open(path, "ab") as file:
-                file.write(data[self._kept[1] : length])
-            self._kept = (identity, length)
+        try:
+            if self._kept[0] != (key, size):
+                self._kept = ((key, size), 0)
+                with open(path, "wb") as file:
+                    file.write(struct.pack(_HEAD, key, size))
+            if length - self._kept[1] >= _STEP:
+                with open(path, "ab") as file:
+                    file.write(data[self._kept[1] : length])
+                self._kept = ((key, size), length)
+        except OSError:  # flash is full: what is there is a good prefix, no more is added, and after a reset more has to be sent again
+            self._kept = ((key, size), size)
 
     def _load(self) -> tuple[int, int, bytes] | None:
         if not self._partial:
@@ -119,8 +121,15 @@ class DataComm:
         except OSError:
             return None
         if len(data) < 8:  # the power went before the head was there
-            os.remove(self._partial)
+            _remove(self._partial)
             return None
         key, size = struct.unpack(_HEAD, data[:8])
         self._kept = ((key, size), len(data) - 8)
         return key, size, data[8:]
+
+
+def _remove(path: str) -> None:
+    try:
+        os.remove(path)
+    except OSError:  # it could not even be made
+        pass

@@ -45,8 +45,13 @@ class ModelDeployment:
         return True
 
     def package_local(self, forest: Forest, names: list[str]) -> None:
-        """Step 2: put the champion that was trained here together with its pipeline into a slot."""
-        self._install(0, forest, {"f": names, "c": {}})
+        """Step 2: put the champion that was trained here together with its pipeline into a slot.
+
+        Raises:
+            StorageFull: It runs, but only until the power goes.
+        """
+        self.sequence, self.forest, self.head = 0, forest, {"f": names, "c": {}}
+        self._install(0, forest, self.head)
         self.slots.confirm()
 
     def receive(self, data: bytes) -> None:

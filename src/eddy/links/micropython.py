@@ -162,8 +162,11 @@ def provision(folder: Path, settings: dict[str, object], blocks: int = BLOCKS) -
     for source in ("flash", "settings"):
         command = [micropython, "-m", "install", str(image), str(blocks), str(made / source)]
         result = subprocess.run(command, env=_environment(made), capture_output=True, text=True, check=False)
+        said = (result.stderr or result.stdout).strip()
+        if "OSError: 28" in said:  # ENOSPC
+            raise DeviceFailed(f"a flash of {blocks * 4} KiB is too small for the kernel: give {image} more blocks")
         if result.returncode:
-            raise DeviceFailed(f"the flash image {image} cannot be made: {result.stdout.strip()[-400:]}")
+            raise DeviceFailed(f"the flash image {image} cannot be made: {said[-400:]}")
     return image
 
 
