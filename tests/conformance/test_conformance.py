@@ -73,7 +73,8 @@ def stage(root: Path, viper: bool) -> Path:
 
 def run(command: list[str | Path], folder: Path) -> None:
     """Run one case in another process and an empty folder; its last line tells that all checks passed."""
-    result = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=120, env={**os.environ, "MICROPYPATH": ""})
+    environment = {**os.environ, "MICROPYPATH": ""}
+    result = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=120, env=environment)
     lines = result.stdout.splitlines()
     assert lines and lines[-1].startswith("passed "), result.stdout + result.stderr
 

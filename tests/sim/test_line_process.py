@@ -167,10 +167,11 @@ class Gateway:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", [0.0, 0.1])
-def test_a_micropython_that_is_killed_goes_on_where_it_was(tmp_path: Path, loss: float) -> None:
+# On a bad line the device may never hold much more without a hole, until the last one is filled.
+@pytest.mark.parametrize(("loss", "half"), [(0.0, 2500), (0.1, 800)])
+def test_a_micropython_that_is_killed_goes_on_where_it_was(tmp_path: Path, loss: float, half: int) -> None:
     speed = 20
-    package = random.Random(1).randbytes(3000)
+    package = random.Random(1).randbytes(5000)
     file = tmp_path / "partial"
     interpreter = [micropython(), "-X", "heapsize=256k", HERE / "line_station.py"]
     environment = {**os.environ, "MICROPYPATH": str(SOURCES)}
@@ -182,7 +183,7 @@ def test_a_micropython_that_is_killed_goes_on_where_it_was(tmp_path: Path, loss:
             while not gateway.taken:
                 gateway.turn()
             gateway.arq.send(package)
-            while not file.exists() or file.stat().st_size < 1500:
+            while not file.exists() or file.stat().st_size < 8 + half:
                 gateway.turn()
         kept = file.stat().st_size - 8
         resent = gateway.arq.stats["frames_resent"]
@@ -190,7 +191,7 @@ def test_a_micropython_that_is_killed_goes_on_where_it_was(tmp_path: Path, loss:
             while len(gateway.taken) < 2:
                 gateway.turn()
     assert gateway.taken == [hashlib.sha256(data).digest() for data in (b"hello", package)]
-    assert kept >= 1492
+    assert kept >= half
     # Without what was kept, everything sent before the kill would have to be sent again.
     if loss == 0:
         assert gateway.arq.stats["frames_resent"] - resent < 10

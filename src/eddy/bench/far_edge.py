@@ -150,7 +150,8 @@ def describe(forest: Forest) -> dict[str, Any]:
 
 def _start(script: str, heap: int, library: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [str(micropython.interpreter()), "-X", f"heapsize={heap}", str(_DEVICE / script), *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env={"MICROPYPATH": str(library)})
+    # MicroPython looks in the current folder first.
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=_DEVICE, env={"MICROPYPATH": str(library)})
 
 
 def _measure(script: str, heap: int, library: Path, folder: Path) -> dict[str, Any]:

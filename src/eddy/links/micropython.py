@@ -5,7 +5,6 @@ Where no MicroPython wheel exists for the platform the same kernel files run on 
 """
 
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -160,8 +159,8 @@ def provision(folder: Path, settings: dict[str, object], blocks: int = BLOCKS) -
     (made / "settings").mkdir(exist_ok=True)
     (made / "settings" / "settings.cbor").write_bytes(codec.encode(settings))
     for source in ("flash", "settings"):
-        command = [micropython, "-m", "install", str(image), str(blocks), str(made / source)]
-        result = subprocess.run(command, env=_environment(made), capture_output=True, text=True, check=False)
+        command = [micropython, "-m", "install", str(image.resolve()), str(blocks), str((made / source).resolve())]
+        result = subprocess.run(command, cwd=made / "boot", capture_output=True, text=True, check=False)
         said = (result.stderr or result.stdout).strip()
         if "OSError: 28" in said:  # ENOSPC
             raise DeviceFailed(f"a flash of {blocks * 4} KiB is too small for the kernel: give {image} more blocks")
@@ -182,15 +181,13 @@ def start(flash: Path, port: str, speed: int = 1, heap_bytes: int = HEAP_BYTES, 
     """
     micropython = interpreter()
     if micropython is None:
-        command = [sys.executable, str(targets() / "linux" / "twin.py"), str(flash), port, str(speed)]
-        environment = dict(os.environ)
+        command = [sys.executable, str(targets() / "linux" / "twin.py"), str(flash.resolve()), port, str(speed)]
+        boot = flash
     else:
-        command = [micropython, "-X", f"heapsize={heap_bytes}", "-m", "unix", str(flash), port, str(speed), str(blocks)]
-        environment = _environment(flash.parent.parent / "firmware")
+        command = [micropython, "-X", f"heapsize={heap_bytes}", "-m", "unix", str(flash.resolve()), port, str(speed), str(blocks)]
+        boot = flash.parent.parent / "firmware" / "boot"
+    # MicroPython looks for modules in the current folder first: nobody's `flash.py` may come in the way.
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=environment)
+    process = subprocess.Popen(command, cwd=boot, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
     return Device(process, "micropython" if micropython else "cpython", heap_bytes if micropython else 0)
 
-
-def _environment(made: Path) -> dict[str, str]:
-    return {**os.environ, "MICROPYPATH": str(made / "boot")}
