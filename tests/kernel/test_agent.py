@@ -96,9 +96,20 @@ def test_a_package_without_a_model_changes_the_threshold_of_the_one_that_runs(ri
         (104, {"features": ["loudness", "rms", "mean"]}),
         (104, {"features": ["rms"]}),
         (100, {"configuration": {"threshold": 70000}}),
+        (100, {"configuration": {"normal_every": 0}}),
+        (100, {"configuration": {"window": 512}}),
         (104, {"model": b"\x01\x02\x03"}),
     ],
-    ids=["foreign signature", "another device", "unknown feature", "wrong number of features", "absurd threshold", "no forest"],
+    ids=[
+        "foreign signature",
+        "another device",
+        "unknown feature",
+        "wrong number of features",
+        "absurd threshold",
+        "absurd sampling",
+        "setting of another time",
+        "no forest",
+    ],
 )
 def test_what_it_cannot_run_is_refused_with_a_reason_and_the_champion_goes_on(rig: Rig, code: int, package: dict[str, Any]) -> None:
     rig.boot(healthy(120))

@@ -77,7 +77,7 @@ class Agent:
         self._normal = 0  # windows since one was reported
         self._reason = 0  # why the sensor's last window was unusable
         self._trial = 0
-        self.counts = {"windows": 0, "reported": 0, "anomalies": 0, "unusable": 0, "lost": 0}
+        self.counts = {"windows": 0, "reported": 0, "anomalies": 0, "unusable": 0, "lost": 0, "faults": 0}
         self._deployment = ModelDeployment(folder + "/slots", settings)
         self._training: Instance | None = None
         self._learner: LocalTraining | None = None
@@ -253,18 +253,31 @@ class Agent:
                 break
             kind, data = came
             if kind == ACK:
-                for box in self._boxes:
-                    if box.acknowledge(data):
-                        self._sent.pop(box.stream, None)
+                self._acknowledge(data)
             elif kind == PACKAGE:
                 self._deploy(data)
         for box in self._boxes:
             if self._comm.arq.idle() and box.pending() and now - self._sent.get(box.stream, -_RETRY_MS) >= _RETRY_MS:
-                batch = box.batch(self._settings["batch"])
-                if batch:
-                    self._comm.send(HOP, batch)
-                    self._sent[box.stream] = now
+                self._send(box, now)
         return self._comm.speak(self._clock.now_ms())
+
+    def _acknowledge(self, data: bytes) -> None:
+        for box in self._boxes:
+            try:
+                if box.acknowledge(data):
+                    self._sent.pop(box.stream, None)
+            except EddyError:  # malformed, or this owner is fenced: nothing is forgotten
+                self.counts["faults"] += 1
+
+    def _send(self, box: Outbox, now: int) -> None:
+        self._sent[box.stream] = now
+        try:
+            batch = box.batch(self._settings["batch"])
+        except EddyError:  # fenced: another owner speaks for this stream
+            self.counts["faults"] += 1
+            return
+        if batch:
+            self._comm.send(HOP, batch)
 
     def _deploy(self, data: bytes) -> None:
         """Step 10 at the device; then 3 and 4."""

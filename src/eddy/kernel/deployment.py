@@ -5,7 +5,7 @@ The numbers in comments are the steps of section IV of the Tiny-MLOps paper.
 
 from eddy.kernel import codec, package
 from eddy.kernel.engines import LocalInference
-from eddy.kernel.errors import OutOfMemory, Refused
+from eddy.kernel.errors import BadInput, OutOfMemory, Refused
 from eddy.kernel.forest import Forest
 from eddy.kernel.function import CONFIGURE, Instance
 from eddy.kernel.slots import Slots
@@ -13,6 +13,10 @@ from eddy.kernel.slots import Slots
 MYPY = False
 if MYPY:
     from typing import Any
+
+
+_RANGES = {"threshold": (0, 65536), "normal_every": (1, 1000000), "batch": (32, 1024)}
+"""What a package may configure; see `agent.DEFAULTS`."""
 
 
 class ModelDeployment:
@@ -96,6 +100,12 @@ def engine(forest: Forest, head: "dict[str, Any]") -> Instance:
     Raises:
         EddyError: It cannot run here.
     """
+    for name, value in head["c"].items():
+        if name not in _RANGES:
+            raise BadInput("setting %s is not for a running device: threshold, normal_every and batch are" % name)
+        low, high = _RANGES[name]
+        if not isinstance(value, int) or not low <= value <= high:
+            raise BadInput("setting %s is %r: a number from %d to %d is needed" % (name, value, low, high))
     inference = LocalInference(head["f"])
     inference.use(forest)
     instance = Instance(inference, "inference")

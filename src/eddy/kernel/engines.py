@@ -165,11 +165,7 @@ class LocalInference(Function):
 
     def configure(self, settings: "dict[str, Any]") -> "list[Any]":
         """Another threshold without another deployment."""
-        threshold = settings.get("threshold")
-        if threshold is not None:
-            if not isinstance(threshold, int) or not 0 <= threshold <= 65536:
-                raise BadInput("threshold %r: a score between 0 and 65536 (1.0) is needed" % (threshold,))
-            self.threshold = threshold
+        self.threshold = settings.get("threshold", self.threshold)
         return []
 
     def on(self, sample: Sample) -> "list[Any]":
