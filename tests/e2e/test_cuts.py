@@ -153,3 +153,21 @@ def test_a_device_that_loses_power_loses_and_doubles_nothing_that_was_acknowledg
 @pytest.mark.soak
 def test_a_device_that_loses_power_60_times_loses_and_doubles_nothing_that_was_acknowledged(site: Site) -> None:
     power_cut_campaign(site, cuts=60, seed=2)
+
+
+@pytest.mark.slow
+def test_a_person_configures_a_running_device_from_another_process(site: Site) -> None:
+    for _ in range(40):
+        site.play()
+    eddy = [sys.executable, "-m", "eddy", "gateway"]
+    place = ["--dir", str(site.folder / "gateway")]
+    subprocess.run([*eddy, "configure", "pump-1", "normal_every=1", *place], check=True, stdout=subprocess.DEVNULL)
+    for _ in range(20):
+        site.play()
+    site.end()
+    assert site.rows("SELECT state, model FROM deployments") == [("confirmed", None)]
+    reported = [position for (position,) in site.rows("SELECT position FROM windows WHERE model_sequence = 1 ORDER BY seq")]
+    assert len(reported) > 10
+    assert reported == list(range(reported[0], 60))
+    said = subprocess.run([*eddy, "status", "--json", "-", *place], check=True, capture_output=True, text=True).stdout
+    assert '"pump-1"' in said
