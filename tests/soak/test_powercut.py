@@ -13,7 +13,9 @@ import pytest
 
 REPO = Path(__file__).parents[2]
 KERNEL = ["__init__", "errors", "codec", "store", "batch", "hop", "slots"]
-SCENARIOS = ["Update", "Stream", "StreamInRam"]
+# A nearly full littlefs takes hundreds of operations for a few samples: there the whole campaign is every 40th of them.
+WHOLE = [("Update", 1), ("Stream", 1), ("StreamInRam", 1), ("Crowded", 40)]
+SAMPLE = [("Update", 5), ("Stream", 5), ("StreamInRam", 2), ("Crowded", 1000)]
 
 
 def program(name: str) -> Path:
@@ -47,26 +49,28 @@ def campaign(staged: Path, image: Path, scenario: str, every: int = 1, offset: i
     return json.loads(lines[-1])
 
 
-def survive(figures: dict[str, object], first: int, second: int) -> None:
+def survive(figures: dict[str, object], every: int) -> None:
+    print(figures)
     assert "broken" not in figures, figures["broken"]
-    assert figures["first_cuts"] >= first
-    assert figures["second_cuts"] >= second
+    operations, first_cuts, second_cuts = (int(str(figures[key])) for key in ("operations", "first_cuts", "second_cuts"))
+    assert first_cuts >= 4 * max(1, operations // every)
+    assert second_cuts >= first_cuts or every > operations
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scenario", "every"), [("Update", 5), ("Stream", 5), ("StreamInRam", 2)])
+@pytest.mark.parametrize(("scenario", "every"), SAMPLE)
 def test_a_sample_of_power_cuts_leaves_old_or_new_and_every_sample_or_its_gap(
     scenario: str, every: int, staged: Path, tmp_path: Path
 ) -> None:
-    survive(campaign(staged, tmp_path, scenario, every, offset=2), 40, 100)
+    survive(campaign(staged, tmp_path, scenario, every, offset=152), every)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_power_cut_at_every_flash_operation_and_at_every_one_of_the_recovery(scenario: str, staged: Path, tmp_path: Path) -> None:
-    figures = campaign(staged, tmp_path, scenario)
-    print(scenario, figures)
-    survive(figures, 4 * int(str(figures["operations"])), 1000)
+@pytest.mark.parametrize(("scenario", "every"), WHOLE)
+def test_a_power_cut_at_every_flash_operation_and_at_every_one_of_the_recovery(
+    scenario: str, every: int, staged: Path, tmp_path: Path
+) -> None:
+    survive(campaign(staged, tmp_path, scenario, every), every)
 
 
 @pytest.mark.slow

@@ -110,8 +110,6 @@ class Turns:
             self._listening = False
             self._longest = _FRAME_BYTES
             self._silent_until = now_ms
-        elif self._left == MANY:  # a few in a row may be lost without a trace
-            self._silent_until = now_ms + self.line_ms(self._longest) * 7 // 2 + self._margin()
         elif self._left == UNKNOWN:  # most probably a short answer that was garbled
             self._silent_until = now_ms + self.line_ms(8) + self._margin()
         else:
