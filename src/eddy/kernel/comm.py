@@ -52,7 +52,8 @@ class DataComm:
         self._link = link
         self._partial = partial
         self._kept: tuple[tuple[int, int] | None, int] = (None, 0)  # which object is in the file, bytes of it that are there
-        self.arq = Arq(primary, 1 + primary, max_object=max_object, resume=self._load())
+        seed = int.from_bytes(os.urandom(4), "big")  # another one after every start, so that an old receipt fits nothing
+        self.arq = Arq(primary, seed, max_object=max_object, resume=self._load())
 
     def send(self, kind: int, data: bytes) -> int:
         """Queue an object; returns the handle that `arq.finished` names."""
