@@ -70,7 +70,7 @@ class Gate:
         self.refused: list[int] = []
         self.down = False
 
-    def receive(self, data: bytes) -> list[bytes]:
+    def receive(self, data: bytes, device: str) -> list[bytes]:
         if self.down:
             return []
         self.records += self.inbox.offer(data)

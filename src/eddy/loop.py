@@ -11,7 +11,8 @@ This is the only place that wires the rooms together.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from eddy.errors import BadInput, Refused, SampleError, SettingError
+from eddy.errors import BadInput, Refused, SampleError, SettingError, WrongTarget
+from eddy.kernel.batch import Batch
 from eddy.kernel.hop import Gap, Inbox, Record
 from eddy.knowledge import records
 from eddy.knowledge.base import KnowledgeBase
@@ -71,23 +72,30 @@ class Loop:
             self._spool = Spool(base.connection)
         self._inbox = Inbox(self._spool.positions())
 
-    def receive(self, data: bytes) -> list[bytes]:
+    def receive(self, data: bytes, device: str | None = None) -> list[bytes]:
         """Take one batch of the hop (6), and go once round the loop for its device.
+
+        Args:
+            data: The batch.
+            device: Whose line it came over; nobody else may speak there. None where that is not known.
 
         Returns:
             The acknowledgements to send back: what they name is durable.
 
         Raises:
             CodecError, SampleError: No batch; nothing has changed.
+            WrongTarget: It speaks for another device than the one at that line.
             StorageFull: Not stored, so not acknowledged: the device keeps it and sends it again.
         """
+        if device is not None and (origin := Batch(data).origin) != device:
+            raise WrongTarget(f"a batch of {origin!r:.40} over the line of {device}: plug each device in at the port of its name")
         try:
             with self.base.transaction():
                 heard = {self._store(record) for record in self._inbox.offer(data)}
                 for position in self._inbox.uncommitted():
                     self._spool.advance(*position)
-                for device in sorted(heard):
-                    self._turn(device)
+                for name in sorted(heard):
+                    self._turn(name)
         except BaseException:
             self._inbox.rollback()
             self._inbox.acks()  # those that became due are dropped: nothing of this batch is acknowledged
@@ -113,15 +121,18 @@ class Loop:
 
     def _turn(self, device: str) -> None:
         """Once round the loop. What was said stays stored, and is acknowledged, even if nothing can be made of it."""
-        try:
-            with self.base.savepoint():
-                self._round(device)
-        except (BadInput, Refused) as error:
-            self.base.decide("monitor", GATEWAY, "the loop stumbled over this batch and tries again with the next", device, why=str(error))
+        for step in (self._hear, self._round):
+            try:
+                with self.base.savepoint():
+                    step(device)
+            except (BadInput, Refused) as error:
+                what = "the loop stumbled over this batch and tries again with the next"
+                self.base.decide("monitor", GATEWAY, what, device, why=str(error))
 
-    def _round(self, device: str) -> None:
+    def _hear(self, device: str) -> None:
+        """Release, configure (10): what the device says about itself."""
         state = self.base.state(device)
-        for event in self.base.events(device, state.get("event", -1)):  # release, configure (10)
+        for event in self.base.events(device, state.get("event", -1)):
             state["event"] = event.seq
             if event.kind == "trained":
                 state["trained"] = event.seq
@@ -129,6 +140,10 @@ class Loop:
                 self.rollout.heard(event)
             except SampleError as error:
                 self.base.decide("release", GATEWAY, f"event {event.seq} ignored", device, event.time_ns, why=str(error))
+        self.base.put_state(device, state)
+
+    def _round(self, device: str) -> None:
+        state = self.base.state(device)
         self._plan(device, state)  # plan, create, adapt, verify (1, 8)
         self._monitor(device, state)  # monitor (7, 9)
         self.rollout.next(device)  # package, release (10)

@@ -24,25 +24,23 @@ class TerminalLink:
         tty.setraw(self.fd, termios.TCSANOW)
 
     def read(self):
-        return os.read(self.fd, 512) if select.select([self.fd], [], [], 0)[0] else b""
+        if not select.select([self.fd], [], [], 0)[0]:
+            return b""
+        data = os.read(self.fd, 512)
+        if not data:
+            raise OSError("the line has gone")
+        return data
 
     def write(self, data):
         while data:
             data = data[os.write(self.fd, data) :]
 
 
-class Sensor:
-    """Standard input without a buffer that poll could not see."""
+class Pipes:
+    """Standard input without a buffer that poll could not see, and standard output, written at once."""
 
     def readinto(self, target):
-        view = memoryview(target).cast("B")
-        filled = 0
-        while filled < len(view):
-            filled += os.readv(0, [view[filled:]])
-
-
-class Questions:
-    """Standard output, written at once."""
+        return os.readv(0, [target])
 
     def write(self, data):
         os.write(1, data)
@@ -55,7 +53,7 @@ def start(folder, port, scale):
         if line_ms:
             select.select([link.fd, 0], [], [], line_ms / scale / 1000)
 
-    driver = replay.Replay(Sensor(), Questions(), lambda: bool(select.select([0], [], [], 0)[0]))
+    driver = replay.Replay(Pipes(), Pipes(), lambda: bool(select.select([0], [], [], 0)[0]))
     device.run(folder, link, driver, SystemClock(scale), wait, lambda figures: os.write(1, b"!" + json.dumps(figures).encode() + b"\n"))
 
 

@@ -12,7 +12,7 @@ import replay
 from eddy.kernel.clock import SystemClock
 
 SENSOR = {"id": 1, "baudrate": 460800, "tx": 17, "rx": 16, "rxbuf": 8192}
-LINE = {"id": 2, "baudrate": 2400, "tx": 25, "rx": 26, "rxbuf": 1024}
+LINE = {"id": 2, "baudrate": 2400, "tx": 25, "rx": 26, "rxbuf": 1024, "txbuf": 1536}  # room for a whole burst
 
 
 class UartLink:

@@ -24,7 +24,10 @@ class TerminalLink:
     def read(self):
         data = bytearray()
         while len(data) < 512 and self._poll.poll(0):
-            data += self.file.read(1)
+            byte = self.file.read(1)
+            if not byte:
+                raise OSError("the line has gone")
+            data += byte
         return data
 
     def write(self, data):

@@ -103,10 +103,10 @@ class Picky(Gate):
 
     full = True
 
-    def receive(self, data: bytes) -> list[bytes]:
+    def receive(self, data: bytes, device: str) -> list[bytes]:
         if self.full:
             raise CodecError("no batch that this gateway knows", 3)
-        return super().receive(data)
+        return super().receive(data, device)
 
 
 def test_what_cannot_be_taken_is_told_and_not_acknowledged_and_comes_again(tmp_path: Path) -> None:

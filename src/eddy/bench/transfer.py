@@ -39,12 +39,12 @@ def send_object(data: bytes, speed: float | None = None) -> Transfer:
     device, gateway = Arq(primary=False, seed=1, turn_ms=TURN_MS), Arq(primary=True, seed=2, turn_ms=TURN_MS)
     gateway.send(data)
     received = _emulated(device, gateway, speed) if speed else _virtual(device, gateway)
-    if received[0] != data:
+    if bytes(received[0] or b"") != data:
         raise LinkTimeout("the package did not arrive over the emulated line")
     return received[1]
 
 
-def _virtual(device: Arq, gateway: Arq) -> tuple[bytes | None, Transfer]:
+def _virtual(device: Arq, gateway: Arq) -> tuple[bytearray | None, Transfer]:
     line = Line(baud=BAUD, turn_ms=TURN_MS)
     driver = VirtualLine(line, device, gateway)
     arrived = None
@@ -53,7 +53,7 @@ def _virtual(device: Arq, gateway: Arq) -> tuple[bytes | None, Transfer]:
     return arrived, _transfer(line.mark())
 
 
-def _emulated(device: Arq, gateway: Arq, speed: float) -> tuple[bytes | None, Transfer]:
+def _emulated(device: Arq, gateway: Arq, speed: float) -> tuple[bytearray | None, Transfer]:
     with start_line(baud=BAUD, speed=speed, turn_ms=TURN_MS) as line:
         with SerialLink(line.device_port, BAUD) as at_device, SerialLink(line.gateway_port, BAUD) as at_gateway:
             ends = ((at_device, device), (at_gateway, gateway))

@@ -8,8 +8,8 @@ import sys
 
 from eddy.kernel.comm import ACK, HOP, PACKAGE, DataComm
 from eddy.kernel.deployment import ModelDeployment, engine
-from eddy.kernel.engines import ANOMALOUS, TRAINING, DataIn, LocalTraining, unusable
-from eddy.kernel.errors import EddyError, StorageFull
+from eddy.kernel.engines import ABSURD, ANOMALOUS, TRAINING, DataIn, LocalTraining, unusable
+from eddy.kernel.errors import EddyError, SampleError, StorageFull
 from eddy.kernel.forest import Forest
 from eddy.kernel.function import SAMPLE, TICK, Instance, Sample
 from eddy.kernel.hop import Outbox
@@ -44,6 +44,7 @@ DEFAULTS: "dict[str, Any]" = {
 """What a device does when its settings say nothing else; the settings of a package change it."""
 
 _CHECKPOINT = 16  # windows between two checkpoints of the training: few flash writes, little to repeat after a power cut
+_MAX_PACKAGE = 16384  # bytes; four times a champion of 50 trees
 _CONFIRM = 3  # windows that a new champion must score before it is confirmed
 _RETRY_MS = 20000  # line time after which a batch that nobody has acknowledged is sent again
 
@@ -68,7 +69,7 @@ class Agent:
         self._clock = clock
         device = settings["device"]
         self._device = device
-        self._comm = DataComm(link, primary=False, partial=folder + "/partial")
+        self._comm = DataComm(link, primary=False, partial=folder + "/partial", max_object=_MAX_PACKAGE)
         self._windows = Outbox("windows", device, FileStore(folder + "/windows"))
         self._events = Outbox("events", device, FileStore(folder + "/events"))
         self._boxes = (self._events, self._windows)
@@ -76,15 +77,18 @@ class Agent:
         self._time_ns = 0
         self._normal = 0  # windows since one was reported
         self._reason = 0  # why the sensor's last window was unusable
+        self._told = 0  # dropped samples that the gateway knows of
         self._trial = 0
-        self.counts = {"windows": 0, "reported": 0, "anomalies": 0, "unusable": 0, "lost": 0, "faults": 0}
+        self.counts = {"windows": 0, "reported": 0, "anomalies": 0, "unusable": 0, "dropped": 0, "lost": 0, "faults": 0}
         self._deployment = ModelDeployment(folder + "/slots", settings)
         self._training: Instance | None = None
         self._learner: LocalTraining | None = None
         self._inference: Instance | None = None
         index = self._start()
-        self._data_in = Instance(DataIn(self._settings["window"], index), "data_in")
-        self._event({"e": "boot", "sequence": self._deployment.sequence, "interpreter": sys.implementation.name})
+        self._source = DataIn(self._settings["window"], index)
+        self._data_in = Instance(self._source, "data_in")
+        trial = self._deployment.slots.trial()
+        self._event({"e": "boot", "sequence": self._deployment.sequence, "trial": trial, "interpreter": sys.implementation.name})
 
     # --- life ---
 
@@ -94,20 +98,24 @@ class Agent:
         checkpoint = None
         saved: dict[Any, Any] | None = read_map(self._folder + "/progress")
         if saved:
-            index = saved["index"] + _CHECKPOINT  # numbers up to there may have been given
+            index = saved["index"] + _CHECKPOINT + 1  # numbers up to there may have been given
             checkpoint = saved["training"]
         if self._deployment.boot():
             self._load()
             self._trial = _CONFIRM if self._deployment.slots.trial() else 0
         else:
-            wanted = self._settings
-            self._learner = LocalTraining(
-                wanted["features"], wanted["train_windows"], wanted["trees"], wanted["subsample"], wanted["quantile"], wanted["seed"]
-            )
-            self._training = Instance(self._learner, "training")
-            if checkpoint:
-                self._training.restore(checkpoint)
+            self._learn(checkpoint)
         return index
+
+    def _learn(self, checkpoint: bytes | None = None) -> None:
+        """Begin to gather windows for a champion, or go on."""
+        wanted = self._settings
+        self._learner = LocalTraining(
+            wanted["features"], wanted["train_windows"], wanted["trees"], wanted["subsample"], wanted["quantile"], wanted["seed"]
+        )
+        self._training = Instance(self._learner, "training")
+        if checkpoint:
+            self._training.restore(checkpoint)
 
     def _load(self) -> None:
         deployment = self._deployment
@@ -139,10 +147,16 @@ class Agent:
         chunk = self._driver.read(self._ready())
         if chunk is None:
             return wait
-        samples, self._time_ns, period_ns = chunk
-        for index, time_ns, row in self._data_in.feed(SAMPLE, Sample("samples", self._device, 0, self._time_ns, [samples, period_ns])):
+        samples, start_ns, period_ns = chunk
+        try:
+            windows = self._data_in.feed(SAMPLE, Sample("samples", self._device, 0, start_ns, [samples, period_ns]))
+        except EddyError:  # samples that cannot be: a period of 0, say
+            windows = []
+            self._sensor(ABSURD)
+        for index, time_ns, row in windows:
             self._time_ns = time_ns
             self._window(index, row)
+        self._tell_dropped()
         return 0
 
     # --- windows ---
@@ -150,9 +164,7 @@ class Agent:
     def _window(self, index: int, row: list[int]) -> None:
         self.counts["windows"] += 1
         reason = unusable(row)
-        if reason != self._reason:
-            self._reason = reason
-            self._event({"e": "sensor", "index": index, "reason": reason})
+        self._sensor(reason)
         if reason:
             self.counts["unusable"] += 1
         else:
@@ -162,8 +174,22 @@ class Agent:
             elif self._training is not None:  # step 1
                 self._training.feed(SAMPLE, sample)
                 self._report([index, -1, TRAINING, 0, row])
-        if index % _CHECKPOINT == 0:
+        # Windows of the training are few, and each one that is known is one that need not be heard again.
+        if self._training is not None or index % _CHECKPOINT == 0:
             self._save(index)
+
+    def _sensor(self, reason: int) -> None:
+        """Tell when the sensor fails, in which way, and when it is well again."""
+        if reason != self._reason:
+            self._reason = reason
+            self._event({"e": "sensor", "index": self.counts["windows"], "reason": reason})
+
+    def _tell_dropped(self) -> None:
+        """Samples before a gap in time that filled no window: told when their number has doubled, so that a usual rest costs no line."""
+        self.counts["dropped"] = dropped = self._source.dropped()
+        if dropped > 2 * self._told:
+            self._told = dropped
+            self._event({"e": "dropped", "samples": dropped})
 
     def _save(self, index: int) -> None:
         training = self._training.checkpoint() if self._training else None
@@ -184,8 +210,7 @@ class Agent:
         if self._trial:
             self._trial -= 1
             if not self._trial:
-                self._deployment.slots.confirm()
-                self._event({"e": "confirmed", "sequence": self._deployment.sequence})
+                self._confirm()
         if label == ANOMALOUS:
             self.counts["anomalies"] += 1
         else:
@@ -195,11 +220,23 @@ class Agent:
         if self._normal >= self._settings["normal_every"]:
             self._normal = 0
 
+    def _confirm(self) -> None:
+        try:
+            self._deployment.slots.confirm()
+        except StorageFull:  # tried again after the next window; without a place it stays on trial
+            self._trial = 1
+            self.counts["lost"] += 1
+            return
+        self._event({"e": "confirmed", "sequence": self._deployment.sequence})
+
     def _revert(self) -> None:
-        """A champion on trial has failed: back to the one before."""
+        """A champion on trial has failed: back to the one before, or to learning when there was none."""
         self._deployment.revert()
         self._trial = 0
+        self._inference = None
         self._load()
+        if self._inference is None:
+            self._learn()
         self._event({"e": "reverted", "sequence": self._deployment.sequence})
 
     def _train(self, training: Instance) -> None:
@@ -241,7 +278,7 @@ class Agent:
     def _keep(self, box: Outbox, value: object) -> None:
         try:
             box.keep(self._time_ns, value)
-        except StorageFull:  # the outbox has numbered the loss: the gateway gets a gap record
+        except (StorageFull, SampleError):  # numbered as a gap; or a time that no clock shows
             self.counts["lost"] += 1
 
     def _talk(self) -> int:
@@ -256,15 +293,16 @@ class Agent:
                 self._acknowledge(data)
             elif kind == PACKAGE:
                 self._deploy(data)
+        self._comm.arq.finished()  # what counts is the hop's acknowledgement
         for box in self._boxes:
             if self._comm.arq.idle() and box.pending() and now - self._sent.get(box.stream, -_RETRY_MS) >= _RETRY_MS:
                 self._send(box, now)
         return self._comm.speak(self._clock.now_ms())
 
-    def _acknowledge(self, data: bytes) -> None:
+    def _acknowledge(self, data: memoryview) -> None:
         for box in self._boxes:
             try:
-                if box.acknowledge(data):
+                if box.acknowledge(bytes(data)):
                     self._sent.pop(box.stream, None)
             except EddyError:  # malformed, or this owner is fenced: nothing is forgotten
                 self.counts["faults"] += 1
@@ -279,7 +317,7 @@ class Agent:
         if batch:
             self._comm.send(HOP, batch)
 
-    def _deploy(self, data: bytes) -> None:
+    def _deploy(self, data: memoryview) -> None:
         """Step 10 at the device; then 3 and 4."""
         gc.collect()
         try:

@@ -93,7 +93,7 @@ class Arq:
         # Inbound.
         self._incoming: Incoming | None = None
         self._last: tuple[int, int, int] | None = None  # number, size, CRC of the last complete object
-        self._ready: bytes | None = None
+        self._ready: bytearray | None = None
         self._answer: bytes | None = None  # what is owed to the other end; a GOT is filled in when it is sent
         if resume is not None and len(resume[2]) <= resume[1] <= max_object:
             self._incoming = Incoming(UNKNOWN, resume[1], resume[0], resume[2])
@@ -126,7 +126,7 @@ class Arq:
         self._outcomes = []
         return outcomes
 
-    def take(self) -> bytes | None:
+    def take(self) -> bytearray | None:
         """The object that arrived, or None. Taking it is what acknowledges it; no other one is accepted before."""
         data = self._ready
         self._ready = None
@@ -356,7 +356,12 @@ class Arq:
             self._answer = _control(_LOST, 0, 0)
 
     def _add(self, incoming: Incoming, position: int, contents: memoryview) -> None:
-        if not incoming.add(position, contents):
+        try:
+            if not incoming.add(position, contents):
+                return
+        except MemoryError:  # within `max_object`, and yet no room for it on the heap as it is now
+            self._incoming = None
+            self._answer = _control(_REFUSED, incoming.number, incoming.crc)
             return
         self._answer = _control(_GOT, incoming.number, incoming.crc)
         if not incoming.complete():
@@ -364,7 +369,7 @@ class Arq:
         self._incoming = None
         if incoming.intact():
             self._last = (incoming.number, incoming.size, incoming.crc)
-            self._ready = bytes(incoming.data)
+            self._ready = incoming.data
             self._answer = _control(_DONE, incoming.number, incoming.crc)
         else:
             self._answer = _control(_LOST, 0, 0)

@@ -4,7 +4,8 @@ A batch is one deterministic CBOR array
     [stream, origin, term, first, replayed, birth, unit, time, value, step, value, ...]
 of the numbers from `first` on without a break. `step` is the time since the record before in `unit` nanoseconds, `unit` being the greatest
 common divisor of the batch's steps. A null instead of a time or step announces a gap, [count, reason], instead of a value. The first
-`replayed` records and gaps are repeats. An acknowledgement is [stream, origin, birth, term, upto].
+`replayed` records and gaps are repeats. `birth` marks the store that numbered them; while that takes over from an earlier store of the
+same origin, the mark of the earlier one follows it in the same string. An acknowledgement is [stream, origin, birth, term, upto].
 """
 
 import struct
@@ -18,6 +19,7 @@ LOST = "lost"  # damaged in the store, or never stored because there was no room
 TRIMMED = "trimmed"  # acknowledged before, to a receiver that is gone or has forgotten
 REASONS = (OVERFLOW, REBOOT, LOST, TRIMMED)
 
+BIRTH_BYTES = 3  # two stores of one origin are taken for one in 1 of 2^24 cases
 MIN_TIME, MAX_TIME = -(1 << 63), (1 << 63) - 1  # ns
 
 _HEADER = 7  # items of a batch before the first record
@@ -144,7 +146,10 @@ class Batch:
         self.term = _count(items[2], "term")
         self.first = _count(items[3], "first number")
         replayed = _count(items[4], "replayed")
-        self.birth = _bytes(items[5], "birth")
+        mark = _bytes(items[5], "birth")
+        if len(mark) not in (BIRTH_BYTES, 2 * BIRTH_BYTES):
+            raise SampleError("a birth of %d bytes" % len(mark))
+        self.birth, self.parent = mark[:BIRTH_BYTES], mark[BIRTH_BYTES:]
         unit = _count(items[6], "unit")
         self.records: list[Record] = []
         seq = self.first

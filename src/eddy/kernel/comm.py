@@ -8,6 +8,7 @@ import os
 import struct
 
 from eddy.kernel.arq import Arq
+from eddy.kernel.rng import fresh
 
 MYPY = False
 if MYPY:
@@ -52,7 +53,7 @@ class DataComm:
         self._link = link
         self._partial = partial
         self._kept: tuple[tuple[int, int] | None, int] = (None, 0)  # which object is in the file, bytes of it that are there
-        seed = int.from_bytes(os.urandom(4), "big")  # another one after every start, so that an old receipt fits nothing
+        seed = int.from_bytes(fresh(4), "big")  # another one after every start, so that an old receipt fits nothing
         self.arq = Arq(primary, seed, max_object=max_object, resume=self._load())
 
     def send(self, kind: int, data: bytes) -> int:
@@ -75,10 +76,10 @@ class DataComm:
             if self._partial:
                 self._keep(self._partial)
 
-    def take(self) -> tuple[int, bytes] | None:
+    def take(self) -> "tuple[int, memoryview] | None":
         """The next object that has come whole: (kind, data)."""
         data = self.arq.take()
-        return (data[0], data[1:]) if data else None
+        return (data[0], memoryview(data)[1:]) if data else None
 
     def speak(self, now_ms: int) -> int:
         """Write what is due; never waits.

@@ -15,14 +15,15 @@ if MYPY:
     from typing import Any
 
 
-_RANGES = {"threshold": (0, 65536), "normal_every": (1, 1000000), "batch": (32, 1024)}
-"""What a package may configure; see `agent.DEFAULTS`."""
+CONFIGURABLE = {"threshold": (0, 65536), "normal_every": (1, 1000000), "batch": (32, 1024)}
+"""What a package may configure on a running device: (lowest, highest). Threshold Q16, windows, bytes; see `agent.DEFAULTS`."""
 
 
 class ModelDeployment:
     """Model Deployment Agent: packages the local champion, verifies those that come, keeps both slots.
 
-    A slot holds the length of its head (2 bytes), the head `{"f": feature names, "c": settings}`, and the model's runtime image.
+    A slot holds the length of its head (2 bytes), the head, and the model's runtime image. The head holds `f` (feature names), `c`
+    (settings) and `p` (fingerprint of the package that it came with: a package without a model must name it as its predecessor).
 
     Args:
         folder: Of the slots.
@@ -58,7 +59,7 @@ class ModelDeployment:
         self._install(0, forest, self.head)
         self.slots.confirm()
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: "bytes | memoryview") -> None:
         """Step 10, then 3: verify a package and install it as a trial.
 
         Raises:
@@ -70,6 +71,11 @@ class ModelDeployment:
             new: dict[str, Any] = parts
             head: dict[str, Any] = {"f": new.get("f", self.head.get("f")), "c": dict(self.head.get("c", {}))}
             forest = self.forest
+            if "m" not in new and manifest.predecessor != self.head.get("p", b""):
+                raise Refused("the package configures another one than what runs here: ask for it again")
+            head["p"] = manifest.digest[:8]
+            if not head["f"]:
+                raise BadInput("the first package names no features: send the model together with its pipeline")
             if "m" in new:
                 forest = Forest.from_wire(new["m"])
                 head["c"].pop("threshold", None)  # belonged to the model before
@@ -89,9 +95,10 @@ class ModelDeployment:
         self.head = head
 
     def revert(self) -> None:
-        """Back to the last confirmed slot."""
+        """Back to the last confirmed slot; to nothing when there is none."""
         self.slots.revert()
-        self.boot()
+        if not self.boot():
+            self.sequence, self.forest, self.head = 0, None, {}
 
 
 def engine(forest: Forest, head: "dict[str, Any]") -> Instance:
@@ -101,9 +108,9 @@ def engine(forest: Forest, head: "dict[str, Any]") -> Instance:
         EddyError: It cannot run here.
     """
     for name, value in head["c"].items():
-        if name not in _RANGES:
-            raise BadInput("setting %s is not for a running device: threshold, normal_every and batch are" % name)
-        low, high = _RANGES[name]
+        if name not in CONFIGURABLE:
+            raise BadInput("setting %s is not for a running device: %s are" % (name, ", ".join(CONFIGURABLE)))
+        low, high = CONFIGURABLE[name]
         if not isinstance(value, int) or not low <= value <= high:
             raise BadInput("setting %s is %r: a number from %d to %d is needed" % (name, value, low, high))
     inference = LocalInference(head["f"])

@@ -22,6 +22,7 @@ TRAINING = 2
 
 STUCK = 1  # every sample of the window is the same: the sensor or its cable is dead
 SATURATED = 2  # the window spans the whole range of the converter: its features would be those of the clipping
+ABSURD = 3  # samples that cannot be, such as a period of 0
 
 _FULL_SPAN = 16 * 65535  # peak_to_peak of a window that reaches both ends of int16
 _PEAK_TO_PEAK = features.NAMES.index("peak_to_peak")
@@ -61,6 +62,10 @@ class DataIn(Function):
                 out.append([self.index, time_ns, features.compute(window)])
                 self.index += 1
         return out
+
+    def dropped(self) -> int:
+        """Samples that filled no window, because there was a gap in time behind them."""
+        return self._windower.dropped
 
     def state(self) -> "Any":
         """The partial window and the next index."""

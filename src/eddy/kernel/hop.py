@@ -12,13 +12,26 @@ The inbox takes numbers in order only. It clips a gap to what it has not accepte
 outbox need not write down every acknowledgement. The bytes are described in `eddy.kernel.batch`.
 """
 
-import os
-import random
 import struct
 
-from eddy.kernel.batch import LOST, MAX_TIME, MIN_TIME, OVERFLOW, REBOOT, TRIMMED, Batch, Gap, Packer, Record, encode_ack, read_ack
+from eddy.kernel.batch import (
+    BIRTH_BYTES,
+    LOST,
+    MAX_TIME,
+    MIN_TIME,
+    OVERFLOW,
+    REBOOT,
+    TRIMMED,
+    Batch,
+    Gap,
+    Packer,
+    Record,
+    encode_ack,
+    read_ack,
+)
 from eddy.kernel.codec import encode
 from eddy.kernel.errors import Fenced, SampleError, StorageFull, TooLarge
+from eddy.kernel.rng import fresh
 from eddy.kernel.store import MAX_RECORD
 
 TYPE_CHECKING = False
@@ -29,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ("Gap", "Inbox", "Outbox", "Record")
 
-_BIRTH_BYTES = 3  # two stores of one origin are taken for one in 1 of 2^24 cases
 _RESERVED, _FLOOR, _DROPPED, _SHIFT, _BIRTH = 1, 2, 3, 4, 5  # keys of the meta
 
 
@@ -70,7 +82,9 @@ class Outbox:
         self._dropped = _count_in(meta, _DROPPED)  # numbers below it are missing because of overflow, unless acknowledged
         self._shift = _count_in(meta, _SHIFT)  # number on the wire minus number in the store
         birth = meta.get(_BIRTH)
-        self._birth = birth if isinstance(birth, bytes) else _new_birth()
+        mark = birth if isinstance(birth, bytes) else fresh(BIRTH_BYTES)
+        self._birth = mark[:BIRTH_BYTES]  # tells this store from others of the same origin
+        self._parent = mark[BIRTH_BYTES:]  # the one it takes over from, until the other end has agreed
         self._count = 0  # records kept
         self._bytes = 0
         self._owed = 0  # samples lost without a number: no room even for the reservation
@@ -83,7 +97,7 @@ class Outbox:
         self._next = max(_count_in(meta, _RESERVED), self._block_end(last))
         self._reserved = self._next
         self._sent = self._next  # numbers below it are repeats: sent before, or kept before this start
-        if birth != self._birth:  # the mark must be durable before anyone hears it
+        if birth != mark:  # the mark must be durable before anyone hears it
             self._put(self._reserved)
 
     def keep(self, time_ns: int, value: object) -> int:
@@ -137,7 +151,7 @@ class Outbox:
         if self._floor == self._next or not self._store.settled():
             return None
         head = [self.stream, self.origin, self.term, self._floor + self._shift]
-        packer = Packer(head, self._birth, max_bytes)
+        packer = Packer(head, self._birth + self._parent, max_bytes)
         replayed = 0
         end = self._floor
         for first, last, data in self._numbers():
@@ -165,11 +179,14 @@ class Outbox:
         self._heard = max(self._heard, term)
         self._check_term()
         floor = upto + 1 - self._shift
-        if floor > self._floor:
-            if birth == self._birth and floor <= self._next:
+        if birth != self._birth:
+            self._renumber(upto + 1, birth)
+        elif floor > self._next:
+            self._renumber(upto + 1, b"")
+        else:
+            self._parent = b""
+            if floor > self._floor:
                 self._forget(floor)
-            else:
-                self._renumber(upto + 1)
         return True
 
     def pending(self) -> int:
@@ -252,13 +269,17 @@ class Outbox:
         self._floor = floor
         self._store.trim(floor - 1)
 
-    def _renumber(self, wire: int) -> None:
-        """Move everything kept to the numbers from `wire` on: those below belong to an earlier store of this origin."""
-        shift, self._shift = self._shift, wire - self._floor
-        if self._try_put():
+    def _renumber(self, wire: int, parent: bytes) -> None:
+        """Move everything kept to the numbers from `wire` on: those below belong to an earlier store of this origin, `parent`."""
+        before = (self._shift, self._parent)
+        self._shift = max(self._shift, wire - self._floor)
+        self._parent = parent
+        if (self._shift, parent) == before:
+            return
+        if not self._try_put():  # the next acknowledgement says it again
+            self._shift, self._parent = before
+        elif self._shift > before[0]:
             self.renumbered += 1
-        else:  # the next acknowledgement says it again
-            self._shift = shift
 
     def _try_put(self) -> bool:
         try:
@@ -269,7 +290,7 @@ class Outbox:
 
     def _put(self, reserved: int) -> None:
         self._store.put(
-            {_RESERVED: reserved, _FLOOR: self._floor, _DROPPED: self._dropped, _SHIFT: self._shift, _BIRTH: self._birth},
+            {_RESERVED: reserved, _FLOOR: self._floor, _DROPPED: self._dropped, _SHIFT: self._shift, _BIRTH: self._birth + self._parent},
         )
 
 
@@ -307,8 +328,11 @@ class Inbox:
     def offer(self, data: bytes) -> list[Record]:
         """The records of a batch that are new, in order, gaps included.
 
-        A batch of a lower term, or of an origin that numbers from anew, gives none; its sender learns why from the acknowledgement. A
-        batch that begins above the next number comes from a sender that has forgotten what lies between: the first record is a gap.
+        A batch of a lower term, or of another store of the origin, gives none; its sender learns why from the acknowledgement. Another
+        store is heard once it names the one before as its parent and begins above the numbers of that: a compare-and-swap, so that what
+        is left of the old store's batches on the line cannot take the stream back.
+
+        A batch that begins above the next number comes from a sender that has forgotten what lies between: the first record is a gap.
 
         Raises:
             CodecError, SampleError: malformed. Nothing has changed.
@@ -320,7 +344,7 @@ class Inbox:
         if batch.term < term:
             self.fenced += 1
             return []
-        if batch.birth != birth and batch.first <= upto:
+        if batch.birth != birth and (batch.parent != birth or batch.first <= upto):
             self.foreign += 1
             self._move(key, (batch.term, upto, birth))
             return []
@@ -370,12 +394,6 @@ class Inbox:
     def _move(self, key: tuple[str, str], position: tuple[int, int, bytes]) -> None:
         if position != self._committed.get(key):
             self._open[key] = position
-
-
-def _new_birth() -> bytes:
-    if hasattr(os, "urandom"):
-        return os.urandom(_BIRTH_BYTES)
-    return random.getrandbits(8 * _BIRTH_BYTES).to_bytes(_BIRTH_BYTES, "big")  # browsers seed it from their own source
 
 
 def _count_in(meta: dict[object, object], key: int) -> int:

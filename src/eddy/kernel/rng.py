@@ -5,6 +5,9 @@ figure 3): period about 2.3e18, and by Schrage's division every intermediate of 
 on a microcontroller compute it without overflow. Not for secrets.
 """
 
+import os
+import random
+
 M1 = 2147483563
 M2 = 2147483399
 TOP = M1 - 1  # the largest number that `next` returns; the smallest is 1
@@ -74,3 +77,10 @@ class Rng:
             z = self.next() - 1
             if z < limit:
                 return z % n
+
+
+def fresh(count: int) -> bytes:
+    """Bytes that differ from one start to the next, from the system. For marks and seeds, not for keys."""
+    if hasattr(os, "urandom"):
+        return os.urandom(count)
+    return bytes([random.getrandbits(8) for _ in range(count)])  # MicroPython in a browser, which seeds it from its own source

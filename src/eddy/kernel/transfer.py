@@ -128,7 +128,7 @@ class Outgoing:
 
 
 class Incoming:
-    """The receiver's side of one object. Memory grows with what arrives, never with what is announced.
+    """The receiver's side of one object. Memory grows with the highest byte that has arrived.
 
     Args:
         number: The object's number on the line.

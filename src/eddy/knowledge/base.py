@@ -89,7 +89,7 @@ class KnowledgeBase:
         except sqlite3.OperationalError as error:
             way_out = {
                 sqlite3.SQLITE_FULL: "make room on that disk; devices keep what was not acknowledged and send it again",
-                sqlite3.SQLITE_BUSY: "another process holds it: stop that one or give this gateway a file of its own",
+                sqlite3.SQLITE_BUSY: "another process holds it for long: try again, or end that one",
                 sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
                 sqlite3.SQLITE_CANTOPEN: "make its folder and let this user write there",
                 sqlite3.SQLITE_IOERR: "the disk reports errors or is full: check it, then start again",
@@ -250,7 +250,7 @@ class KnowledgeBase:
             "false_positives": one(verdicts + "label = 1 AND outcome = 0"),
             "false_positives_of_champion": one(verdicts + "label = 1 AND outcome = 0 AND champion IS ?", champion),
             "missed": one(verdicts + "label = 0 AND outcome = 1"),
-            "missing": one("SELECT coalesce(sum(last - first + 1), 0) FROM gaps WHERE origin = ?"),
+            "missing": one("SELECT CAST(total(last - first + 1) AS INTEGER) FROM gaps WHERE origin = ?"),
         }
 
     def event_counts(self, device: str) -> dict[str, int]:

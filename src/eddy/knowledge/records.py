@@ -53,7 +53,7 @@ class Event:
         origin: The device.
         seq: Its number in the stream `events`.
         time_ns: Sample time.
-        kind: What happened: boot, trained, installed, confirmed, reverted, refused, configured, dropped, gap.
+        kind: What happened: boot, trained, installed, confirmed, reverted, refused, sensor, dropped, storage.
         value: The whole event, plain data with text keys.
     """
 
@@ -109,6 +109,8 @@ def event(origin: str, seq: int, time_ns: int, value: Any) -> Event:
     """
     if not isinstance(value, dict) or not isinstance(value.get("e"), str):
         raise SampleError(f"event {seq} of {origin} is not a map with its kind under 'e'")
+    if "sequence" in value:
+        _integer(value["sequence"], "package sequence", range(1 << 32))
     return Event(origin, seq, _integer(time_ns, "sample time", range(-(1 << 63), 1 << 63)), value["e"], plain(value))
 
 

@@ -215,8 +215,8 @@ class Registry:
     def deployments(self, device: str, *states: str) -> list[Deployment]:
         """The deployments of a device in any of `states` (all of them when none is given), by sequence."""
         rows = self._db.execute(
-            "SELECT device, sequence, model, configuration, package, state, who FROM deployments WHERE device = ? ORDER BY sequence",
-            (device,),
+            "SELECT device, sequence, model, configuration, package, state, who FROM deployments "
+            "WHERE device = ? AND (? = '[]' OR state IN (SELECT value FROM json_each(?))) ORDER BY sequence",
+            (device, json.dumps(states), json.dumps(states)),
         )
-        found = [Deployment(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5], row[6]) for row in rows]
-        return [d for d in found if not states or d.state in states]
+        return [Deployment(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5], row[6]) for row in rows]

@@ -9,15 +9,8 @@ from typing import Any, Protocol
 
 from eddy.errors import SettingError
 from eddy.kernel import package
+from eddy.kernel.deployment import CONFIGURABLE
 from eddy.kernel.features import NAMES
-
-ONE = 1 << 16  # 1.0 as a Q16 score
-
-# What may be configured on a running device: (lowest, highest).
-CONFIGURABLE = {
-    "threshold": (0, ONE),  # Q16
-    "normal_every": (1, 1_000_000),  # windows
-}
 
 
 class Signer(Protocol):
@@ -61,7 +54,7 @@ def pack(
         signer: Signs the manifest.
         wire: The forest in wire form; None to configure only.
         features: Names of its columns, in order; given exactly when `wire` is.
-        configuration: See `CONFIGURABLE`.
+        configuration: See `eddy.kernel.deployment.CONFIGURABLE`.
         predecessor: Fingerprint of the body that runs now (`fingerprint_of`).
 
     Raises:

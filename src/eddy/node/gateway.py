@@ -56,7 +56,7 @@ class Gateway:
         for name, proxy in list(self.proxies.items()):
             try:
                 wait_ms = min(wait_ms, proxy.service())
-            except LinkError as error:
+            except Exception as error:  # whatever goes wrong on one line must not stop the others
                 self._lose(name, error)
         for name, since in list(self._lost.items()):
             if time.monotonic() - since >= _REOPEN_S:
@@ -65,7 +65,7 @@ class Gateway:
             if key.data is not None:
                 key.data()
 
-    def _lose(self, name: str, error: LinkError) -> None:
+    def _lose(self, name: str, error: Exception) -> None:
         self._tell(f"{name}: {error}; trying again every {_REOPEN_S:.0f} s")
         link = self._links.pop(name)
         self._selector.unregister(link)

@@ -28,8 +28,8 @@ class Package(Protocol):
 class Control(Protocol):
     """What decides: stores what comes, and says what should run. See `loop.Loop`."""
 
-    def receive(self, data: bytes) -> list[bytes]:
-        """Store one batch of the hop; returns the acknowledgements, once it is durable."""
+    def receive(self, data: bytes, device: str) -> list[bytes]:
+        """Store one batch of the hop from a device's line; returns the acknowledgements, once it is durable."""
 
     def deployment(self, device: str) -> Package | None:
         """The package that should go to the device now."""
@@ -74,7 +74,7 @@ class DeviceProxy:
         while (came := self.comm.take()) is not None:
             kind, data = came
             if kind == HOP:
-                self._receive(data)
+                self._receive(bytes(data))
         self._outcomes(now)
         if not self.deploying and self.comm.arq.idle():
             self._deploy(now)
@@ -82,7 +82,7 @@ class DeviceProxy:
 
     def _receive(self, data: bytes) -> None:
         try:
-            receipts = self._control.receive(data)
+            receipts = self._control.receive(data, self.name)
         except EddyError as error:
             self._tell(f"{self.name}: a batch was not taken: {error}")
             return

@@ -131,17 +131,22 @@ class Rollout:
         if event.kind == "refused":
             self._refused(one, event)
         elif event.kind == "boot" and one:
-            runs = event.number("sequence", 0)
-            if runs == one.sequence and one.state == PACKAGED:
-                self._installed(one, event)  # it lost its power between installing and saying so
-            elif runs != one.sequence and one.state == INSTALLED:
-                self._fail(one, REVERTED, "the device came up with what it ran before", event.time_ns, block=True)
-        elif event.kind == "reverted":
+            self._booted(one, event)
+        elif event.kind in ("boot", "reverted"):
             self._reverted(one, event)
         elif event.kind in ("installed", "confirmed") and one and event.number("sequence") == one.sequence:
             self._installed(one, event)
             if event.kind == "confirmed":
                 self._confirmed(one, event)
+
+    def _booted(self, one: Deployment, event: Event) -> None:
+        """What a device runs after a start tells what it could not say before: its power may fail between an act and its event."""
+        if event.number("sequence", 0) == one.sequence:
+            self._installed(one, event)
+            if event.value.get("trial") is False:
+                self._confirmed(one, event)
+        elif one.state == INSTALLED:
+            self._fail(one, REVERTED, "the device came up with what it ran before", event.time_ns, block=True)
 
     def _installed(self, one: Deployment, event: Event) -> None:
         if one.state == PACKAGED:
