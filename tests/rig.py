@@ -136,8 +136,10 @@ class Rig:
             self.clock.advance(max(1, wait))
         raise AssertionError("the device and its gateway do not come to an end")
 
-    def deploy(self, sequence: int, sign: Callable[[bytes], bytes] | None = None, device: str = "pump-1", **body: Any) -> None:
-        data = package.build("pump", device, sequence, package.encode_body(**body), sign or self.key.sign)
+    def deploy(
+        self, sequence: int, sign: Callable[[bytes], bytes] | None = None, device: str = "pump-1", predecessor: bytes = b"", **body: Any
+    ) -> None:
+        data = package.build("pump", device, sequence, package.encode_body(**body), sign or self.key.sign, predecessor=predecessor)
         self.gate.package = Sent(sequence, data)
 
 

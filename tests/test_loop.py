@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pumps import FEATURES, SECOND, SETTINGS, SMALL, Pump, contents
 
-from eddy.errors import ModelError, RollbackError, SettingError, StorageFull
+from eddy.errors import ModelError, RollbackError, SettingError, StorageFull, WrongTarget
 from eddy.kernel.features import NAMES
 from eddy.kernel.package import read
 from eddy.knowledge.base import KnowledgeBase
@@ -505,3 +505,67 @@ def test_a_persons_feature_is_used_by_the_pool_but_never_sent_to_the_device(make
     assert again[("rms",)] > seen[("rms",)]
     with pytest.raises(ModelError):
         loop.push_feature("rms", lambda a: a, who="ada")
+
+
+# What power cuts, strangers and broken clocks do
+
+
+def test_a_start_tells_that_a_champion_was_confirmed_when_its_event_was_lost(make: MakeLoop, key: SigningKey) -> None:
+    loop, pump = make(), wolf(key)
+    pump.install(until_replaced(loop, pump))
+    pump.talk(loop)
+    pump.event("boot", sequence=1, trial=False)  # the power failed between confirming and saying so
+    pump.talk(loop)
+    status = loop.status()["pump-1"]
+    assert status["champion"]["sequence"] == 1
+    assert status["deploying"] is None
+
+
+def test_a_start_on_trial_confirms_nothing(make: MakeLoop, key: SigningKey) -> None:
+    loop, pump = make(), wolf(key)
+    pump.install(until_replaced(loop, pump))
+    pump.event("boot", sequence=1, trial=True)
+    pump.talk(loop)
+    assert loop.status()["pump-1"]["deploying"]["state"] == "installed"
+
+
+def test_a_start_with_an_older_champion_than_the_confirmed_one_brings_the_older_one_back(make: MakeLoop, key: SigningKey) -> None:
+    loop, pump = make(), wolf(key)
+    package = until_replaced(loop, pump)
+    champion = loop.status()["pump-1"]["champion"]["model"]
+    pump.install(package)
+    pump.confirm()
+    pump.run(5).talk(loop)
+    pump.forest, pump.features, pump.sequence = pump.before  # its newest slot is damaged
+    pump.event("boot", sequence=0, trial=False)
+    pump.run(5).talk(loop)
+    assert loop.status()["pump-1"]["champion"]["model"] == champion
+
+
+def test_an_absurd_package_number_is_a_gap_and_later_packages_go_out(make: MakeLoop, key: SigningKey) -> None:
+    loop, pump = make(), steady(key)
+    pump.event("boot", sequence=2**63 - 1)
+    pump.event("refused", sequence=2**32, code=RollbackError.code)
+    pump.run(100).talk(loop)
+    assert [row["reason"].split(":")[0] for row in loop.base.table("gaps")] == ["unreadable"] * 2
+    assert loop.configure("pump-1", normal_every=2) == 1
+    assert loop.deployment("pump-1") is not None
+
+
+def test_nobody_speaks_for_another_device_over_its_line(make: MakeLoop, key: SigningKey) -> None:
+    loop, pump = make(), steady(key).run(5)
+    batch = pump.windows.batch(900)
+    assert batch is not None
+    with pytest.raises(WrongTarget, match=r"pump-1.*pump-2"):
+        loop.receive(batch, "pump-2")
+    assert loop.base.table("windows") == []
+    assert loop.receive(batch, "pump-1")
+
+
+def test_endless_gaps_do_not_stop_the_status(make: MakeLoop, key: SigningKey) -> None:
+    loop = make()
+    steady(key).run(3).talk(loop)
+    with loop.base.transaction():
+        for first in (0, 1):
+            loop.base.add_gap("pump-1", "other", first, 2**62, 0, "lost")
+    assert loop.status()["pump-1"]["missing"] > 2**62

@@ -31,8 +31,8 @@ def champion(gate: Gate) -> Any:
     return package.encode_body(model=trainer.forest().to_wire(), features=FEATURES)
 
 
-def play(gate: Gate, key: SigningKey, flash: Path, blocks: int, windows: int) -> dict[str, Any]:
-    """Run a device to the end of its data, with a deployment after its training."""
+def play(gate: Gate, key: SigningKey, flash: Path, blocks: int, windows: int, junk: bytes = b"") -> dict[str, Any]:
+    """Run a device to the end of its data, with a deployment after its training: a new champion, or junk."""
     asked = []
     with start_line(speed=SPEED) as line:
         device = micropython.start(flash, line.device_port, SPEED, blocks=blocks)
@@ -45,7 +45,7 @@ def play(gate: Gate, key: SigningKey, flash: Path, blocks: int, windows: int) ->
                 gateway.turn()
                 if gate.events("trained") and not deployed:
                     deployed = True
-                    gate.package = Sent(1, package.build("pump", "pump-1", 1, champion(gate), key.sign))
+                    gate.package = Sent(1, junk or package.build("pump", "pump-1", 1, champion(gate), key.sign))
                 if gate.events("installed") or gate.events("refused"):
                     gate.package = None
                 if asked:
@@ -80,6 +80,19 @@ def test_flash_that_fills_up_refuses_the_package_and_costs_no_window(tmp_path: P
     assert told
     assert {event["code"] for event in told} == {301}
     assert all("no room" in event["why"] for event in told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [15_000, 40_000])
+def test_an_object_that_is_too_large_for_heap_or_line_is_refused_and_the_device_lives(tmp_path: Path, size: int) -> None:
+    """Nobody has signed it: what it is comes out only when it is there."""
+    key = SigningKey.load_or_create(tmp_path / "key.pem")
+    flash = micropython.provision(tmp_path / "pump-1", {**SETTINGS, "key": key.public_bytes(), "train_windows": 40})
+    gate = Gate()
+    figures = play(gate, key, flash, micropython.BLOCKS, 60, bytes(size))
+    assert figures["counts"]["windows"] == 60
+    assert gate.refused == [1] or [event["code"] for event in gate.events("refused")] == [103]
+    assert not gate.events("installed")
 
 
 def test_a_heap_that_is_too_small_is_told(tmp_path: Path) -> None:

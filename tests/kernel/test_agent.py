@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import WINDOW, Rig, healthy, worn
+from rig import WINDOW, Rig, Tape, healthy, worn
 
 from eddy.kernel.engines import ANOMALOUS, NORMAL, TRAINING
 from eddy.kernel.features import NAMES
@@ -225,3 +225,75 @@ def test_another_key_is_another_owner(rig: Rig, tmp_path: Path) -> None:
     rig.deploy(1, sign=stranger.sign, configuration={"normal_every": 2})
     rig.run(lambda: bool(rig.gate.events("refused")))
     assert rig.gate.events("refused")[0]["code"] == 201
+
+
+def test_what_was_delivered_is_forgotten_so_that_a_device_may_report_for_years(rig: Rig) -> None:
+    rig.settings["normal_every"] = 1
+    rig.boot(healthy(200))
+    rig.run()
+    assert rig.agent._comm.arq.finished() == []
+
+
+class Broken(Tape):
+    """Its clock and its rate are not of this world."""
+
+    def read(self, ready: bool) -> tuple[memoryview, int, int] | None:
+        chunk = super().read(ready)
+        if chunk is None or self._at % 3 == 1:
+            return chunk
+        return (chunk[0], chunk[1], 0) if self._at % 3 else (chunk[0], 1 << 63, chunk[2])
+
+
+def test_samples_that_cannot_be_are_told_and_the_device_goes_on(rig: Rig) -> None:
+    rig.boot([])
+    rig.agent._driver = Broken(healthy(30))
+    rig.run()
+    assert 3 in [event["reason"] for event in rig.gate.events("sensor")]
+    assert len(rig.gate.windows()) >= 10
+
+
+def test_samples_in_front_of_a_gap_in_time_are_told(rig: Rig) -> None:
+    rig.boot([signal[: WINDOW // 2] for signal in healthy(10)])
+    rig.run()
+    assert rig.agent.counts["windows"] == 0
+    assert rig.agent.counts["dropped"] == 9 * WINDOW // 2
+    assert [event["samples"] for event in rig.gate.events("dropped")] == [WINDOW // 2 * n for n in (1, 3, 7)]
+
+
+def test_the_first_package_brings_model_and_pipeline_together(rig: Rig) -> None:
+    rig.boot(healthy(10))
+    rig.run(lambda: len(rig.gate.windows()) >= 3)
+    made = forest([list(range(i * i, i * i + len(NAMES))) for i in range(40)])
+    rig.deploy(1, model=made.to_wire())
+    rig.run(lambda: bool(rig.gate.events("refused")))
+    rig.gate.package = None
+    rig.run()
+    assert len(rig.gate.windows()) == 10
+
+
+def test_a_configuration_for_another_package_than_the_one_that_runs_is_refused(rig: Rig) -> None:
+    rig.boot(healthy(60))
+    rig.run(lambda: bool(rig.gate.events("trained")))
+    rig.deploy(1, predecessor=b"another!", configuration={"threshold": 1})
+    rig.run(lambda: bool(rig.gate.events("refused")))
+    rig.gate.package = None
+    rig.run()
+    assert {w[3] for w in rig.gate.windows()} == {0}
+
+
+def test_a_trial_before_there_was_any_champion_goes_back_to_learning(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.boot(healthy(80))
+    rig.run(lambda: len(rig.gate.windows()) >= 10)
+    made = forest([w[4] for w in rig.gate.windows()])
+    rig.deploy(1, model=made.to_wire(), features=CHAMPION)
+    rig.run(lambda: bool(rig.gate.events("installed")))
+    rig.gate.package = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Forest, "score", _no_room)
+        rig.run(lambda: bool(rig.gate.events("reverted")))
+    rig.run()
+    assert [event["rows"] for event in rig.gate.events("trained")] == [40]
+
+
+def _no_room(self: Forest, row: list[int]) -> int:
+    raise MemoryError
