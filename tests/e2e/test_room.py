@@ -95,6 +95,20 @@ def test_an_object_that_is_too_large_for_heap_or_line_is_refused_and_the_device_
     assert not gate.events("installed")
 
 
+@pytest.mark.soak
+def test_thousands_of_reports_leave_the_heap_as_it_was(tmp_path: Path) -> None:
+    used = []
+    for windows in (300, 4000):
+        folder = tmp_path / str(windows)
+        key = SigningKey.load_or_create(folder / "key.pem")
+        flash = micropython.provision(folder / "pump-1", {**SETTINGS, "key": key.public_bytes()})
+        gate = Gate()
+        figures = play(gate, key, flash, micropython.BLOCKS, windows)
+        assert len(gate.windows()) == windows
+        used.append(figures["heap_used"])
+    assert abs(used[1] - used[0]) < 4096
+
+
 def test_a_heap_that_is_too_small_is_told(tmp_path: Path) -> None:
     flash = micropython.provision(tmp_path / "pump-1", {**SETTINGS, "key": bytes(32)})
     with start_line(speed=SPEED) as line:

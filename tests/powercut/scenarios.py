@@ -88,7 +88,8 @@ class Update:
         runs = {after_boot(state)[2] or after_boot(state)[0] for state in self.may}
         found = self.do(self.slots.boot, after_boot)
         assert found and found[0] in runs, f"boots {found and found[0]!r}, not one of {runs!r}"
-        assert found[1] == content(found[0]), f"sequence {found[0]} is damaged"
+        with found[1] as file:
+            assert file.read() == content(found[0]), f"sequence {found[0]} is damaged"
 
     def install(self):
         sequence = self.next

@@ -48,8 +48,8 @@ def run(
         progress: Is told how far it is.
 
     Returns:
-        `rows`, one for each number of trees, with `KEYS` for Eddy, and below `baseline` and `paper` (None where nothing is printed), and
-        what they were measured on.
+        `rows`, one for each number of trees, with `KEYS` and `boot_ms` for Eddy, and below `baseline` and `paper` (None where nothing is
+        printed), and what they were measured on.
 
     Raises:
         ToolMissing: There is no MicroPython for this platform.
@@ -81,6 +81,8 @@ def run(
         "line": {"baud": BAUD, "turn_ms": TURN_MS, "clock": "virtual" if speed is None else f"emulator, {speed:g} times real time"},
         "notes": [
             f"Eddy: all on a heap of {micropython.HEAP_BYTES // 1024} KiB, training included; wire_bytes is the whole signed package.",
+            "load_ms reads the model from flash, checksum included, ready to score; boot_ms is the whole of a start: the slot is found and "
+            "verified by its SHA-256 as well, the model put in execution. The baseline verifies nothing.",
             f"Baseline: tree objects, floats, JSON, pure Python in a heap of {BASELINE_HEAP // 2**20} MiB (`fits_heap`: whether its forest "
             "loads in Eddy's heap); wire_bytes is the JSON of the model alone.",
             f"Baseline deployment: {PAYLOAD} bytes and {FRAMING} of framing in a frame, each acknowledged by one of {FRAMING + 1} bytes.",

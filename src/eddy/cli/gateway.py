@@ -1,14 +1,14 @@
 """`eddy gateway`: the gateway of devices at serial ports, and what people ask of it. Its knowledge base and key live in one folder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from eddy.cli.console import JSON_HELP
 
 if TYPE_CHECKING:
-    from eddy.loop import Loop
+    from eddy.loop import Loop, LoopSettings
 
 app = typer.Typer(no_args_is_help=True, help="The gateway of devices at serial ports.")
 
@@ -22,6 +22,13 @@ def run(
     device: Annotated[list[str], typer.Option(metavar="NAME=PORT", help="A device and the serial port of its line; may be repeated.")],
     folder: Folder = Path("eddy-gateway"),
     speed: Annotated[int, typer.Option(min=1, max=1000, help="How many times faster than real an emulated line runs.")] = 1,
+    strategy: Annotated[
+        Literal["majority", "rank", "validation"],
+        typer.Option(help="How the pool's voices are weighed: all alike, by their points, or by their validation."),
+    ] = "majority",
+    false_positives: Annotated[int, typer.Option(min=1, help="False positives within --hours that cost a champion its place.")] = 5,
+    hours: Annotated[float, typer.Option(min=0.01, help="Sample time in which they are counted.")] = 24,
+    alarm: Annotated[str, typer.Option(metavar="K/N", help="Confirmed anomalies of so many windows that raise the alarm.")] = "5/6",
     json: Json = None,
 ) -> None:
     """Serve devices until Ctrl-C: store what they report, judge it, replace champions that fail. JSON: the status at the end."""
@@ -31,7 +38,7 @@ def run(
     check_writable(json)
     ports = dict(_pair(item, "NAME=PORT") for item in device)
     out = progress_console()
-    loop = _loop(folder)
+    loop = _loop(folder, _settings(strategy, false_positives, hours, alarm))
     gateway = Gateway(loop, ports, speed, lambda sentence: out.print(sentence, markup=False))
     out.print(f"serving {', '.join(f'{name} at {port}' for name, port in ports.items())}; knowledge in {folder}", markup=False)
     try:
@@ -107,13 +114,25 @@ def push(
         write_json(json, {"model": filed.id, "origin": filed.origin, "metrics": filed.metrics})
 
 
-def _loop(folder: Path) -> "Loop":
+def _settings(strategy: str, false_positives: int, hours: float, alarm: str) -> "LoopSettings":
+    from eddy.errors import SettingError
+    from eddy.loop import LoopSettings
+    from eddy.pool.champion import Replacement
+
+    k, slash, n = alarm.partition("/")
+    if not (slash and k.isdigit() and n.isdigit()):
+        raise SettingError(f"--alarm {alarm}: K/N is needed, such as 5/6")
+    rule = Replacement(false_positives=false_positives, within_ns=round(hours * 3600e9))
+    return LoopSettings(strategy=strategy, replacement=rule, alarm=(int(k), int(n), 2 * int(n)))
+
+
+def _loop(folder: Path, settings: "LoopSettings | None" = None) -> "Loop":
     from eddy.knowledge.base import KnowledgeBase
     from eddy.loop import Loop
     from eddy.security.signing import SigningKey
 
     folder.mkdir(parents=True, exist_ok=True)
-    return Loop(KnowledgeBase(folder / "knowledge.db"), SigningKey.load_or_create(folder / "signing.key"))
+    return Loop(KnowledgeBase(folder / "knowledge.db"), SigningKey.load_or_create(folder / "signing.key"), settings)
 
 
 def _pair(item: str, form: str) -> tuple[str, str]:

@@ -334,6 +334,7 @@ class Agent:
     def figures(self) -> "dict[str, Any]":
         """Counts of windows, of the line, and the heap as it is now, bytes."""
         gc.collect()
-        stats = dict(self._comm.arq.stats)
+        counts = dict(self.counts)
+        counts["overflowed"] = sum([box.overflowed for box in self._boxes])
         used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
-        return {"counts": self.counts, "line": stats, "heap_used": used}
+        return {"counts": counts, "line": dict(self._comm.arq.stats), "heap_used": used}

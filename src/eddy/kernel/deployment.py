@@ -42,11 +42,11 @@ class ModelDeployment:
         found = self.slots.boot()
         if found is None:
             return False
-        self.sequence, data = found
-        end = 2 + (data[0] << 8 | data[1])
-        head: Any = codec.decode(memoryview(data)[2:end])
-        self.head = head
-        self.forest = Forest.from_image(data[end:])
+        self.sequence, file = found
+        with file:
+            head: Any = codec.decode(file.read(int.from_bytes(file.read(2), "big")))
+            self.head = head
+            self.forest = Forest.read(file)
         return True
 
     def package_local(self, forest: Forest, names: list[str]) -> None:

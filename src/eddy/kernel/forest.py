@@ -275,13 +275,14 @@ class Forest:
         """The forest of an image in an open file, read into place without a copy.
 
         Args:
-            file: Open for binary reading, at its start; nothing else is in it.
+            file: Open for binary reading; the image goes from where it stands to the end.
 
         Raises:
             ModelError: It is no image, or damaged.
         """
-        size = file.seek(0, 2)
-        file.seek(0)
+        start = file.tell()
+        size = file.seek(0, 2) - start
+        file.seek(start)
         image = array("H", bytes(size & ~1))
         file.readinto(image)
         return cls.from_image(image if size % 2 == 0 else bytes(1))

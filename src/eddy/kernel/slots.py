@@ -14,6 +14,9 @@ from eddy.kernel.store import full_or_same, make_folder, read_map, sync, write_m
 MYPY = False
 if MYPY:
     from array import array
+    from io import BufferedReader
+
+_PART = 1024  # bytes of an artefact that are hashed at a time
 
 _ACTIVE, _PREVIOUS, _TRIAL = 1, 2, 3  # keys of the state; values: [number of the file, sequence, SHA-256]
 _TRIES, _HIGHEST, _NUMBER = 4, 5, 6  # boots of the trial, highest sequence ever installed, number of the newest file
@@ -66,22 +69,24 @@ class Slots:
             self._sweep()
             raise full_or_same(error, self._folder) if isinstance(error, OSError) else error
 
-    def boot(self) -> tuple[int, bytes] | None:
-        """What to run now: (sequence, data), or None when there is nothing.
+    def boot(self) -> "tuple[int, BufferedReader] | None":
+        """What to run now: (sequence, its verified file, open at the start), or None when there is nothing.
 
-        The artefact on trial, as long as it has tries left, else the confirmed one. One that has been damaged is passed over.
+        The artefact on trial, as long as it has tries left, else the confirmed one. One that has been damaged is passed over. A start on
+        trial that cannot be counted, because flash is full, might be repeated for ever: then the confirmed one runs as well.
         """
         tries = self._count(_TRIES)
         if self.trial():
-            found = self._read(_TRIAL) if tries < self._max_tries else None
-            if found:
-                self._change({_TRIES: tries + 1})
+            found = self._open(_TRIAL) if tries < self._max_tries else None
+            if found and self._changed({_TRIES: tries + 1}):
                 return found
-            self._change({}, _TRIAL)
-        found = self._read(_ACTIVE)
+            if found:
+                found[1].close()
+            self._changed({}, _TRIAL)
+        found = self._open(_ACTIVE)
         if found is None and _PREVIOUS in self._state:
-            self.revert()
-            found = self._read(_ACTIVE)
+            self._changed({_ACTIVE: self._state[_PREVIOUS]}, _PREVIOUS)
+            found = self._open(_ACTIVE)
         return found
 
     def confirm(self) -> None:
@@ -119,17 +124,37 @@ class Slots:
     def _path(self, number: int) -> str:
         return self._folder + "/%d" % number
 
-    def _read(self, key: int) -> tuple[int, bytes] | None:
+    def _open(self, key: int) -> "tuple[int, BufferedReader] | None":
         entry = self._state.get(key)
         if not isinstance(entry, list):
             return None
         number, sequence, digest = entry
         try:
-            with open(self._path(number), "rb") as file:
-                data = file.read()
+            file = open(self._path(number), "rb")
         except OSError:
             return None
-        return (sequence, data) if sha256(data).digest() == digest else None
+        found = sha256()
+        part = bytearray(_PART)
+        count = file.readinto(part)
+        while count:
+            found.update(memoryview(part)[:count])
+            count = file.readinto(part)
+        if found.digest() != digest:
+            file.close()
+            return None
+        file.seek(0)
+        return sequence, file
+
+    def _changed(self, changes: dict[object, object], without: int | None = None) -> bool:
+        """As `_change`; when flash is full the state changes for this start only. Returns whether it was written."""
+        try:
+            self._change(changes, without)
+        except StorageFull:
+            self._state = dict(self._state)
+            self._state.pop(without, None)
+            self._state.update(changes)
+            return False
+        return True
 
     def _change(self, changes: dict[object, object], without: int | None = None) -> None:
         """Commit the state with `changes`, and without one of its entries."""

@@ -82,6 +82,9 @@ def check_slots_boot_the_trial_and_then_the_confirmed_artefact():
     held.install(1, b"old")
     held.confirm()
     held.install(2, b"new" * 1000)
-    assert [slots.Slots(path, max_tries=2).boot()[0] for _ in range(3)] == [2, 2, 1]
+    for expected in ((2, b"new" * 1000), (2, b"new" * 1000), (1, b"old")):
+        sequence, file = slots.Slots(path, max_tries=2).boot()
+        with file:
+            assert (sequence, file.read()) == expected
     assert slots.Slots(path).sequence() == 2
     sweep(path)

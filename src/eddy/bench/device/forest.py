@@ -6,6 +6,8 @@ import sys
 import time
 from array import array
 
+from eddy.kernel.deployment import ModelDeployment
+from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
 from eddy.kernel.trainer import Trainer
 
@@ -47,6 +49,19 @@ def loading_ms(path: str) -> float:
     return median(times)
 
 
+def booting_ms(forest: Forest) -> float:
+    """What a device does at its start: find the slot, verify it by its SHA-256, load the model and put it in execution."""
+    deployment = ModelDeployment(sys.argv[1] + "/slots", {})
+    deployment.package_local(forest, [NAMES[i] for i in range(forest.features)])
+    times = []
+    for _ in range(21):
+        gc.collect()
+        start = time.time_ns()
+        deployment.boot()
+        times.append((time.time_ns() - start) / 1e6)
+    return median(times)
+
+
 def train(rows: "array[int]") -> Forest:
     trainer = Trainer(rows, job["features"], job["trees"], job["subsample"], job["seed"])
     while trainer.step():
@@ -79,6 +94,7 @@ def measure(path: str) -> dict[str, object]:
     figures["ram_bytes"] = mem_alloc() - before
     figures["infer_us"] = inference_us(forest, job["normal"])
     figures["infer_anomalous_us"] = inference_us(forest, job["anomalous"])
+    figures["boot_ms"] = booting_ms(forest)
     figures["scores"] = [forest.score(row) / 65536 for row in job["normal"] + job["anomalous"]]
     return figures
 
