@@ -1,7 +1,7 @@
 """The knowledge base of a gateway: what devices said, what was made of it, and every decision of the loop, durable in one SQLite file.
 
 Everything that belongs together is written in one transaction (`transaction`), the hop's inbox positions included; what has been committed
-survives a power cut (WAL with synchronous=FULL: facts.md has the losses of NORMAL). One process writes; others may read.
+survives a power cut (WAL with synchronous=FULL). One process takes batches in; others read, or ask for packages.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Any
 from eddy.errors import DataError, StorageFull
 from eddy.knowledge import schema
 from eddy.knowledge.records import LABELS, TRAINING, Event, Window, plain
+from eddy.knowledge.spool import connect
 
 
 class KnowledgeBase:
@@ -34,9 +35,7 @@ class KnowledgeBase:
     def __init__(self, path: str | Path, clock: Callable[[], int] = time.time_ns, busy_ms: int = 5000) -> None:
         self.path, self.clock = str(path), clock
         with self._explained():
-            self.connection = sqlite3.connect(self.path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
-            self.connection.execute("PRAGMA journal_mode = WAL")
-            self.connection.execute("PRAGMA synchronous = FULL")
+            self.connection = connect(self.path, busy_ms)
             self.connection.execute("PRAGMA foreign_keys = ON")
         with self.transaction():
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()

@@ -25,9 +25,14 @@ _TABLES = (
 )
 
 
-def connect(path: str | Path) -> sqlite3.Connection:
-    """Open a database whose commits survive a power cut; transactions are begun by hand (``isolation_level=None``)."""
-    connection = sqlite3.connect(path, isolation_level=None)
+def connect(path: str | Path, busy_ms: int = 5000) -> sqlite3.Connection:
+    """Open a database whose commits survive a power cut; transactions are begun by hand (``isolation_level=None``).
+
+    Args:
+        path: the file; made when it is not there.
+        busy_ms: how long to wait for another process that holds it.
+    """
+    connection = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
