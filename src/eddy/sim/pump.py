@@ -10,6 +10,7 @@ from typing import Any
 
 from eddy.errors import DeviceFailed, SettingError
 from eddy.kernel.agent import DEFAULTS
+from eddy.kernel.engines import columns
 from eddy.kernel.window import LONGEST
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.registry import CANDIDATE
@@ -139,6 +140,7 @@ class _Stage:
 
     def _station(self, number: int, public_key: bytes) -> Station:
         settings = self._settings
+        columns(list(settings.features))
         recordings = open_bearing(settings, number, lambda problem: self._problems.append(str(problem)))
         name = f"pump-{number + 1}"
         first = next(iter(recordings))
@@ -230,10 +232,12 @@ def open_bearing(settings: Settings, number: int, on_problem: Callable[[Problem]
         DataError, SettingError: There is none.
     """
     if settings.data is None:
-        return SimulatedBearing(bearings=[_turned(settings.bearing, number)], seed=settings.seed)
-    return open_recordings(settings.data, [_turned(settings.bearing, number)], on_problem=on_problem)
+        return SimulatedBearing(bearings=[_after(settings.bearing, number, 4)], seed=settings.seed)
+    there = open_recordings(settings.data).channels
+    count = len(there) if len(there) > 1 else max(1, len(list(settings.data.glob("*.npz"))))  # IMS: channels; FEMTO: a file each
+    return open_recordings(settings.data, [_after(settings.bearing, number, count)], on_problem=on_problem)
 
 
-def _turned(bearing: str, number: int) -> str:
-    """The name of the bearing `number` places after `bearing`, of four."""
-    return str((int(bearing) - 1 + number) % 4 + 1) if bearing.isdigit() else bearing
+def _after(bearing: str, number: int, count: int) -> str:
+    """The name of the bearing `number` places after `bearing`, of `count` that are numbered from 1; others are followed by themselves."""
+    return str((int(bearing) - 1 + number) % count + 1) if number and bearing.isdigit() else bearing
