@@ -389,20 +389,32 @@ def test_a_wiped_origin_is_renumbered_above_what_was_accepted() -> None:
 
 
 def test_what_a_wiped_origin_left_on_the_line_cannot_take_the_stream_back() -> None:
-    inbox, first = Inbox(), outbox()
+    first = outbox()
     for i in range(10):
-        first.keep(START, ["before", i])
-    drain(first, inbox)
+        first.keep(START, i)
+    drain(first, Inbox())
     first.keep(START, "left on the line")
     left = first.batch(200)
-    wiped = outbox()
+    wiped, receiver = outbox(), Inbox()
+    wiped.keep(START, "after")
+    assert values(offered(receiver, wiped.batch(200))) == ["after"]
+    assert offered(receiver, left) == [], "its numbers are above, but nobody named its store"
+    wiped.keep(START, "next")
+    assert values(drain(wiped, receiver)) == ["next"]
+    assert wiped.renumbered == 0
+
+
+def test_an_origin_that_takes_over_from_its_earlier_store_does_so_after_a_reboot_too(tmp_path: Path) -> None:
+    inbox, first = Inbox(), outbox()
+    first.keep(START, "before")
+    drain(first, inbox)
+    wiped = outbox(FileStore(str(tmp_path)))
     wiped.keep(START, "after")
     offered(inbox, wiped.batch(200))
     wiped.acknowledge(inbox.acks()[0])
-    assert values(offered(inbox, wiped.batch(200))) == ["after"]
-    assert offered(inbox, left) == []
-    wiped.keep(START, "next")
-    assert values(drain(wiped, inbox)) == ["next"]
+    again = outbox(FileStore(str(tmp_path)))
+    assert values(drain(again, inbox))[0] == "after"
+    assert inbox.foreign == 1, "one refusal tells it all"
 
 
 def test_a_renumbered_origin_stays_so_after_a_reboot(tmp_path: Path) -> None:

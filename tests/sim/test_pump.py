@@ -17,8 +17,8 @@ def source(settings: Settings, number: int) -> str:
 @pytest.fixture
 def femto(tmp_path: Path) -> Path:
     for name in ("1_1", "2_1", "3_1"):
-        signal = np.zeros((2, 2, 2560), np.int32)
-        np.savez(tmp_path / f"Bearing{name}_raw.npz", x_milli_g=signal, record=np.array([1, 2], np.int32), seconds_of_day=np.array([0.0, 10.0]))
+        signal, seconds = np.zeros((2, 2, 2560), np.int32), np.array([0.0, 10.0])
+        np.savez(tmp_path / f"Bearing{name}_raw.npz", x_milli_g=signal, record=np.array([1, 2], np.int32), seconds_of_day=seconds)
     return tmp_path
 
 
