@@ -1,6 +1,10 @@
 """The far-edge loop whole: real MicroPython, real line emulator, real knowledge base, real recordings."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +12,7 @@ import pytest
 
 from eddy.dashboard.report import render
 from eddy.links import micropython
+from eddy.sim.line import start_line
 from eddy.sim.pump import Settings, run
 
 DATA = Path(os.environ.get("EDDY_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -79,6 +84,34 @@ def test_a_champion_that_cries_wolf_is_replaced_and_the_false_alarms_fall() -> N
     assert result["deployments"][0]["state"] == "confirmed"
     assert result["first_alarm_file"] >= result["onset_file"]
     assert "<svg" in render(result)
+
+
+def test_too_few_recordings_for_a_champion_are_told() -> None:
+    result = run(Settings(files=3, speed=60))
+    assert result["champions"] == []
+    assert result["first_alarm_file"] is None
+    assert any("no champion: it heard 6 windows and trains on 120" in note for note in result["notes"])
+
+
+@pytest.mark.slow
+def test_a_board_at_a_serial_port_is_served_until_ctrl_c(tmp_path: Path) -> None:
+    """The board is a device process at the other end of an emulated line; the command only knows the port."""
+    settings = {"device": "pump-1", "class": "pump", "key": bytes(32), "window": 256}
+    flash = micropython.provision(tmp_path / "pump-1", settings)
+    with start_line(speed=1) as line:
+        board = micropython.start(flash, line.device_port)
+        command = [sys.executable, "-m", "eddy", "demo", "pump", "--port", line.gateway_port, "--json", str(tmp_path / "demo.json")]
+        demo = subprocess.Popen([*command, "--keep", str(tmp_path / "kept")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert board.asks()  # its first words have been acknowledged
+        board.play(bytes(range(256)) * 2, 1_000_000_000, 1_000_000)
+        assert board.asks()
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(30) == 0
+        board.kill()
+    result = json.loads((tmp_path / "demo.json").read_text())
+    assert [event["kind"] for event in result["events"]] == ["boot"]
+    assert [window["label"] for window in result["series"]] == ["training"]
+    assert result["source"] == f"the board at {line.gateway_port}"
 
 
 @pytest.mark.slow

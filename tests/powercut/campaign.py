@@ -6,7 +6,8 @@ A scenario works on a freshly mounted flash and knows what may be found there af
 and erases) of its work, then repeats the work with the power cut at each of them, with four torn fractions: 0, 1/3, 2/3 or all bytes of
 the cut operation reach the flash. After each cut it boots and judges; then it repeats that boot with a second cut at each of its own
 operations, four fractions again, boots once more and judges. EVERY and OFFSET take a sample of the first cuts and, each time, of the
-second: the operations OFFSET, OFFSET + EVERY, ... The last line printed is JSON with the figures.
+second: the operations OFFSET, OFFSET + EVERY, ... A scenario with a constant AGAIN takes every EVERY x AGAIN-th operation for the second
+cut. SCENARIO is a class of `scenarios.py`, or MODULE.CLASS. The last line printed is JSON with the figures.
 
 CONTROL names a deliberate mistake (see `controls.py`), with which the campaign has to fail.
 """
@@ -18,7 +19,6 @@ import sys
 
 import controls
 import flash
-import scenarios
 import vfs
 
 BLOCKS = 32
@@ -77,6 +77,7 @@ class Campaign:
     def __init__(self, scenario, image, every, offset):
         self.make = scenario
         self.every = every
+        self.again = every * getattr(scenario, "AGAIN", 1)
         self.offset = offset
         self.fresh, self.image, self.torn = image + ".fresh", image, image + ".torn"
         self.first_cuts = 0
@@ -111,7 +112,7 @@ class Campaign:
             powered(self.image, scenario.judge, None)
         except AssertionError as broken:
             raise AssertionError(f"cut at operation {first}, {thirds}/3: {broken}")
-        for second in range((self.offset + first) % self.every, total, self.every):
+        for second in range((self.offset + first) % self.again, total, self.again):
             for again in range(FRACTIONS):
                 copy(self.torn, self.image)
                 scenario.restore(known)
@@ -129,7 +130,9 @@ if __name__ == "__main__":
     name, image, every, offset = sys.argv[1:5]
     if len(sys.argv) > 5:
         getattr(controls, sys.argv[5])()
+    module, _, name = name.rpartition(".")
+    scenario = getattr(__import__(module or "scenarios"), name)
     try:
-        print(json.dumps(Campaign(getattr(scenarios, name), image, int(every), int(offset)).run()))
+        print(json.dumps(Campaign(scenario, image, int(every), int(offset)).run()))
     except AssertionError as broken:
         print(json.dumps({"broken": str(broken)}))

@@ -87,6 +87,8 @@ def _notes(settings: "Settings", told: Sequence["_Told"], paper: dict[str, Any] 
             "anomalous. It cries wolf, and the paper's rule replaces it."
         )
     for one in told:
+        if not one.champions():
+            notes.append(f"{one.name} has no champion: it heard {one.count('windows')} windows and trains on {settings.train_windows}.")
         false = one.false_positives()
         if len(false) > 1:
             text = ", then ".join(f"{row['false_positives']} in {row['windows']:,} windows" for row in false)
@@ -181,13 +183,12 @@ class _Told:
     def false_positives(self) -> list[dict[str, Any]]:
         """For each champion in turn: anomalies that the pool rejected, and the windows that it judged."""
         out = []
-        bounds = [row["since_ns"] for row in self._champions]
-        for row, until in zip(self._champions, [*bounds[1:], None], strict=True):
-            mine = [w for w in self._base.windows(self.name) if w.label != TRAINING and w.model_sequence == row["sequence"]]
-            rejected = {v["seq"] for v in self._base.table("verdicts", self.name) if v["label"] and not v["outcome"]}
+        windows = self._base.windows(self.name)
+        rejected = {v["seq"] for v in self._base.table("verdicts", self.name) if v["label"] and not v["outcome"]}
+        for row, until_ns in zip(self._champions, [row["since_ns"] for row in self._champions[1:]] + [None], strict=False):
+            mine = [w for w in windows if w.label != TRAINING and w.model_sequence == row["sequence"]]
             first = min((w.position for w in mine), default=0)
-            after = [w.position for w in self._base.windows(self.name) if until is not None and w.time_ns >= until]
-            end = min(after, default=self.count("windows"))
+            end = min((w.position for w in windows if until_ns is not None and w.time_ns >= until_ns), default=self.count("windows"))
             out.append(
                 {
                     "device": self.name,

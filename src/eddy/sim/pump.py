@@ -43,7 +43,7 @@ class Settings:
         bearing: Which one the first device listens to; further devices take the next ones.
         rate_hz: Rate to sub-sample to; None for the recordings' own.
         devices: How many.
-        speed: How many times faster than real the lines run.
+        speed: How many times faster than real the emulated lines run.
         loss, corrupt: Share of frames lost, of bytes corrupted.
         seed: Of everything that is random.
         port: Serial port of a real device instead of an emulated one.
@@ -87,6 +87,7 @@ def run(settings: Settings, progress: Progress = lambda step: None) -> dict[str,
     """
     with ExitStack() as stack:
         folder = settings.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eddy-")))
+        folder.mkdir(parents=True, exist_ok=True)
         result = _Stage(settings, folder, progress, stack).play()
     if settings.measure_heap and result["device"]["heap_bytes"]:
         progress({"doing": "looking for the smallest heap that completes"})
@@ -135,7 +136,7 @@ class _Stage:
         if settings.port:
             self.stations.append(Station("pump-1"))
             ports["pump-1"] = settings.port
-        self._gateway = Gateway(self.loop, ports, settings.speed, self._problems.append)
+        self._gateway = Gateway(self.loop, ports, 1 if settings.port else settings.speed, self._problems.append)
         stack.callback(self._gateway.close)
 
     def _station(self, number: int, public_key: bytes) -> Station:
