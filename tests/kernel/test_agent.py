@@ -297,3 +297,13 @@ def test_a_trial_before_there_was_any_champion_goes_back_to_learning(rig: Rig, m
 
 def _no_room(self: Forest, row: list[int]) -> int:
     raise MemoryError
+
+
+def test_window_numbers_are_never_given_twice_however_often_the_power_fails(rig: Rig) -> None:
+    rig.settings["normal_every"] = 1
+    for start in range(12):
+        rig.boot(healthy(7, seed=start), start=100 * start)
+        rig.run()
+    indexes = [window[0] for window in rig.gate.windows()]
+    assert len(indexes) == 84
+    assert indexes == sorted(set(indexes))

@@ -67,7 +67,7 @@ class Owner:
 
     def serve(self) -> None:
         if (data := self.station.take()) is not None:
-            self.taken.append((data, self.session))
+            self.taken.append((bytes(data), self.session))
         for handle, outcome in self.station.finished():
             assert outcome == "delivered"
             self.sent.append(self.waiting.pop(handle))
@@ -197,7 +197,7 @@ def emulated(count: int, size: int, speed: float, resets: bool) -> float:
                 for link, station in zip((device, gateway), stations, strict=True):
                     station.receive(link.read(), now_ms)
                     if (came := station.take()) is not None:
-                        taken.append(came)
+                        taken.append(bytes(came))
                     if (burst := station.poll(now_ms)) is not None:
                         link.write(burst)
                     if (due := station.deadline(now_ms)) is not None:

@@ -43,7 +43,7 @@ DEFAULTS: "dict[str, Any]" = {
 }
 """What a device does when its settings say nothing else; the settings of a package change it."""
 
-_CHECKPOINT = 16  # windows between two checkpoints of the training: few flash writes, little to repeat after a power cut
+_BLOCK = 16  # window numbers that are reserved in flash at a time
 _MAX_PACKAGE = 16384  # bytes; four times a champion of 50 trees
 _CONFIRM = 3  # windows that a new champion must score before it is confirmed
 _RETRY_MS = 20000  # line time after which a batch that nobody has acknowledged is sent again
@@ -94,18 +94,15 @@ class Agent:
 
     def _start(self) -> int:
         """Load the champion, or go on with the training; the index of the next window."""
-        index = 0
-        checkpoint = None
-        saved: dict[Any, Any] | None = read_map(self._folder + "/progress")
-        if saved:
-            index = saved["index"] + _CHECKPOINT + 1  # numbers up to there may have been given
-            checkpoint = saved["training"]
+        saved: dict[Any, Any] = read_map(self._folder + "/progress") or {}
+        self._reserved: int = saved.get("reserved", 0)  # numbers below it may have been given
+        checkpoint = saved.get("training")
         if self._deployment.boot():
             self._load()
             self._trial = _CONFIRM if self._deployment.slots.trial() else 0
         else:
             self._learn(checkpoint)
-        return index
+        return int(self._reserved)
 
     def _learn(self, checkpoint: bytes | None = None) -> None:
         """Begin to gather windows for a champion, or go on."""
@@ -163,6 +160,9 @@ class Agent:
 
     def _window(self, index: int, row: list[int]) -> None:
         self.counts["windows"] += 1
+        if index >= self._reserved:
+            self._reserved = index + _BLOCK
+            self._save()
         reason = unusable(row)
         self._sensor(reason)
         if reason:
@@ -173,10 +173,8 @@ class Agent:
                 self._infer(self._inference, sample)
             elif self._training is not None:  # step 1
                 self._training.feed(SAMPLE, sample)
+                self._save()  # these windows are few, and each one that is known need not be heard again
                 self._report([index, -1, TRAINING, 0, row])
-        # Windows of the training are few, and each one that is known is one that need not be heard again.
-        if self._training is not None or index % _CHECKPOINT == 0:
-            self._save(index)
 
     def _sensor(self, reason: int) -> None:
         """Tell when the sensor fails, in which way, and when it is well again."""
@@ -191,10 +189,11 @@ class Agent:
             self._told = dropped
             self._event({"e": "dropped", "samples": dropped})
 
-    def _save(self, index: int) -> None:
+    def _save(self) -> None:
+        """Reserve window numbers in flash before they are used, and keep what the training has gathered."""
         training = self._training.checkpoint() if self._training else None
         try:
-            write_map(self._folder + "/progress", {"index": index, "training": training})
+            write_map(self._folder + "/progress", {"reserved": self._reserved, "training": training})
         except StorageFull:  # the older progress stays: more to repeat after a power cut
             self.counts["lost"] += 1
 
