@@ -7,10 +7,11 @@ import pytest
 from rig import WINDOW, Rig, Tape, healthy, worn
 
 from eddy.kernel.engines import ANOMALOUS, NORMAL, TRAINING
+from eddy.kernel.errors import StorageFull
 from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
 from eddy.kernel.hop import Gap
-from eddy.kernel.store import FileStore
+from eddy.kernel.store import FileStore, write_map
 from eddy.kernel.trainer import Trainer
 from eddy.security.signing import SigningKey
 
@@ -213,8 +214,6 @@ def test_full_flash_costs_reports_that_are_numbered_and_nothing_else(rig: Rig, m
 
 
 def _full(self: FileStore, seq: int, data: bytes) -> None:
-    from eddy.kernel.errors import StorageFull
-
     raise StorageFull("no room in flash: fewer reports must be kept, or a larger flash is needed")
 
 
@@ -307,3 +306,26 @@ def test_window_numbers_are_never_given_twice_however_often_the_power_fails(rig:
     indexes = [window[0] for window in rig.gate.windows()]
     assert len(indexes) == 84
     assert indexes == sorted(set(indexes))
+
+
+def test_a_reservation_that_found_no_room_is_made_by_the_next_window(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.settings["normal_every"] = 1
+    rig.boot(healthy(60))
+    rig.run()
+    calls: list[str] = []
+
+    def once_full(path: str, value: dict[object, object]) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise StorageFull("no room")
+        write_map(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eddy.kernel.agent.write_map", once_full)
+        rig.boot(healthy(10, seed=5), start=100)
+        rig.run()
+    rig.boot(healthy(10, seed=6), start=200)
+    rig.run()
+    indexes = [window[0] for window in rig.gate.windows()]
+    assert indexes == sorted(set(indexes))
+    assert len(indexes) >= 79

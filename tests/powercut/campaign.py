@@ -6,8 +6,8 @@ A scenario works on a freshly mounted flash and knows what may be found there af
 and erases) of its work, then repeats the work with the power cut at each of them, with four torn fractions: 0, 1/3, 2/3 or all bytes of
 the cut operation reach the flash. After each cut it boots and judges; then it repeats that boot with a second cut at each of its own
 operations, four fractions again, boots once more and judges. EVERY and OFFSET take a sample of the first cuts and, each time, of the
-second: the operations OFFSET, OFFSET + EVERY, ... A scenario with a constant AGAIN takes every EVERY x AGAIN-th operation for the second
-cut. SCENARIO is a class of `scenarios.py`, or MODULE.CLASS. The last line printed is JSON with the figures.
+second: the operations OFFSET, OFFSET + EVERY, ... A scenario with a constant AGAIN takes only every AGAIN-th operation for the second cut.
+SCENARIO is a class of `scenarios.py`, or MODULE.CLASS. The last line printed is JSON with the figures.
 
 CONTROL names a deliberate mistake (see `controls.py`), with which the campaign has to fail.
 """
@@ -77,7 +77,7 @@ class Campaign:
     def __init__(self, scenario, image, every, offset):
         self.make = scenario
         self.every = every
-        self.again = every * getattr(scenario, "AGAIN", 1)
+        self.again = max(every, getattr(scenario, "AGAIN", every))
         self.offset = offset
         self.fresh, self.image, self.torn = image + ".fresh", image, image + ".torn"
         self.first_cuts = 0

@@ -53,3 +53,51 @@ def late_append():
 def no_reservation():
     """Numbers are used before their block is written down."""
     store.replace = lambda path, data: None
+
+
+def late_progress():
+    """The agent's progress on flash is that of one write ago: it is written down after the fact instead of before."""
+    from eddy.kernel import agent
+
+    write_map = agent.write_map
+    waiting = {}
+
+    def late(path, value):
+        if path in waiting:
+            write_map(path, waiting[path])
+        waiting[path] = value
+
+    agent.write_map = late
+
+
+def no_skip():
+    """After a start the agent goes on with the window that was to come, as if its progress told the last one exactly."""
+    from eddy.kernel import agent
+
+    read_map = agent.read_map
+
+    def exact(path):
+        value = read_map(path)
+        if value:
+            value["reserved"] -= agent._BLOCK
+        return value
+
+    agent.read_map = exact
+
+
+def champion_in_ram():
+    """The device says that it has trained before its champion is on flash."""
+    from eddy.kernel.deployment import ModelDeployment
+
+    def package_local(self, forest, names):
+        self.sequence, self.forest, self.head = 0, forest, {"f": names, "c": {}}
+
+    ModelDeployment.package_local = package_local
+
+
+def confirmed_in_ram():
+    """A package is said to be confirmed and is still on trial."""
+    from eddy.kernel.slots import Slots
+
+    confirm = Slots.confirm
+    Slots.confirm = lambda self: confirm(self) if self.sequence() == 0 else None

@@ -161,8 +161,7 @@ class Agent:
     def _window(self, index: int, row: list[int]) -> None:
         self.counts["windows"] += 1
         if index >= self._reserved:
-            self._reserved = index + _BLOCK
-            self._save()
+            self._save(index + _BLOCK)
         reason = unusable(row)
         self._sensor(reason)
         if reason:
@@ -173,7 +172,7 @@ class Agent:
                 self._infer(self._inference, sample)
             elif self._training is not None:  # step 1
                 self._training.feed(SAMPLE, sample)
-                self._save()  # these windows are few, and each one that is known need not be heard again
+                self._save(self._reserved)  # these windows are few, and each one that is known need not be heard again
                 self._report([index, -1, TRAINING, 0, row])
 
     def _sensor(self, reason: int) -> None:
@@ -189,11 +188,12 @@ class Agent:
             self._told = dropped
             self._event({"e": "dropped", "samples": dropped})
 
-    def _save(self) -> None:
+    def _save(self, reserved: int) -> None:
         """Reserve window numbers in flash before they are used, and keep what the training has gathered."""
         training = self._training.checkpoint() if self._training else None
         try:
-            write_map(self._folder + "/progress", {"reserved": self._reserved, "training": training})
+            write_map(self._folder + "/progress", {"reserved": reserved, "training": training})
+            self._reserved = reserved
         except StorageFull:  # the older progress stays: more to repeat after a power cut
             self.counts["lost"] += 1
 
