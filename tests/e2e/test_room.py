@@ -1,12 +1,13 @@
 """Too little heap, too little flash, and flash that fills up while the device runs: told, and the rest goes on."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rig import SECOND, WINDOW, Gate, Sent, healthy
 
-from eddy.errors import DeviceFailed
+from eddy.errors import DeviceFailed, StorageFull
 from eddy.kernel import package
 from eddy.kernel.features import NAMES
 from eddy.kernel.trainer import Trainer
@@ -121,3 +122,10 @@ def test_a_heap_that_is_too_small_is_told(tmp_path: Path) -> None:
 def test_a_flash_that_is_too_small_is_told(tmp_path: Path) -> None:
     with pytest.raises(DeviceFailed, match="too small for the kernel"):
         micropython.provision(tmp_path / "pump-1", {**SETTINGS, "key": bytes(32)}, blocks=8)
+
+
+def test_a_disk_without_room_for_a_flash_image_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: there._replace(free=300 * 1024))
+    with pytest.raises(StorageFull, match=r"flash\.img: it takes 1,024 KiB, and 300 are free"):
+        micropython.provision(tmp_path, {})

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import eddy
-from eddy.errors import DeviceFailed
+from eddy.errors import DeviceFailed, StorageFull
 from eddy.kernel import codec
 
 HEAP_BYTES = 256 * 1024
 BLOCKS = 256
+_BLOCK_BYTES = 4096  # of the emulated flash, see targets/micropython/flash.py
 """Flash blocks of 4 KiB: 1 MiB."""
 
 _NATIVE = {"x86_64": "x64", "AMD64": "x64", "armv7l": "armv7emsp"}
@@ -146,6 +147,7 @@ def provision(folder: Path, settings: dict[str, object], blocks: int = BLOCKS) -
 
     Raises:
         DeviceFailed: It does not fit, or the interpreter fails.
+        StorageFull: The disk has no room for the flash image.
     """
     folder.mkdir(parents=True, exist_ok=True)
     micropython = interpreter()
@@ -158,6 +160,10 @@ def provision(folder: Path, settings: dict[str, object], blocks: int = BLOCKS) -
     image = folder / "flash.img"
     (made / "settings").mkdir(exist_ok=True)
     (made / "settings" / "settings.cbor").write_bytes(codec.encode(settings))
+    free, size = shutil.disk_usage(folder).free, blocks * _BLOCK_BYTES
+    if not image.exists() and free < size:
+        needs = f"it takes {size // 1024:,} KiB, and {free // 1024:,} are free"
+        raise StorageFull(f"no room for {image}: {needs}; make room, or choose another disk")
     for source in ("flash", "settings"):
         command = [micropython, "-m", "install", str(image.resolve()), str(blocks), str((made / source).resolve())]
         result = subprocess.run(command, cwd=made / "boot", capture_output=True, text=True, check=False)

@@ -136,13 +136,13 @@ class _Stage:
         if settings.port:
             self.stations.append(Station("pump-1"))
             ports["pump-1"] = settings.port
-        self._gateway = Gateway(self.loop, ports, 1 if settings.port else settings.speed, self._problems.append)
+        self._gateway = Gateway(self.loop, ports, 1 if settings.port else settings.speed, self._problem)
         stack.callback(self._gateway.close)
 
     def _station(self, number: int, public_key: bytes) -> Station:
         settings = self._settings
         columns(list(settings.features))
-        recordings = open_bearing(settings, number, lambda problem: self._problems.append(str(problem)))
+        recordings = open_bearing(settings, number, lambda problem: self._problem(str(problem)))
         name = f"pump-{number + 1}"
         first = next(iter(recordings))
         rate = settings.rate_hz or first.rate_hz
@@ -161,6 +161,12 @@ class _Stage:
         }
         line = {"speed": settings.speed, "loss": settings.loss, "corrupt": settings.corrupt, "seed": settings.seed + number}
         return set_up(self._folder / name, device, recordings, settings.rate_hz, line, settings.heap_bytes)
+
+    def _problem(self, text: str) -> None:
+        """Tell at once, since the run may go on for long: until there is room again, or the line is back."""
+        if text not in self._problems:
+            self._problems.append(text)
+            self._progress({"event": text})
 
     def play(self) -> dict[str, Any]:
         """Until every device has heard all of its recordings and everything has been said; with a real board, until Ctrl-C."""
