@@ -16,7 +16,8 @@ SAMPLE = 0
 TICK = 1
 CONFIGURE = 2
 MODEL = 3
-_HANDLERS = ("on", "tick", "configure", "model")
+GAP = 4
+_HANDLERS = ("on", "tick", "configure", "model", "gap")
 
 
 class Sample:
@@ -45,6 +46,9 @@ class Function:
     text, lists and maps of these (see `codec`).
     """
 
+    every_ms = 0
+    """How often the host calls `tick`, milliseconds; 0 for never."""
+
     schema = 1
     """Version of the form of the state; raise it when `state` changes its form, and teach `upgrade` the old one."""
 
@@ -62,6 +66,10 @@ class Function:
 
     def model(self, data: bytes) -> "list[Any]":
         """A new model in its runtime form."""
+        return []
+
+    def gap(self, sample: Sample) -> "list[Any]":
+        """Samples of an input are missing for good: from `sample.seq` to `sample.value.last`, for `sample.value.reason`."""
         return []
 
     def state(self) -> "Any":
@@ -99,8 +107,8 @@ class Instance:
         """The next entry of the input log.
 
         Args:
-            kind: SAMPLE, TICK, CONFIGURE or MODEL.
-            payload: A Sample, a time in nanoseconds, a map of settings, or the bytes of a model.
+            kind: SAMPLE, TICK, CONFIGURE, MODEL or GAP.
+            payload: A Sample, a time in nanoseconds, a map of settings, the bytes of a model, or a Sample whose value is a `hop.Gap`.
 
         Returns:
             The values that the function emits for it.

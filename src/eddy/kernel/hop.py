@@ -40,9 +40,14 @@ if TYPE_CHECKING:
 
     from eddy.kernel.store import Store
 
-__all__ = ("Gap", "Inbox", "Outbox", "Record")
+__all__ = ("Gap", "Inbox", "Outbox", "Record", "numbering")
 
 _RESERVED, _FLOOR, _DROPPED, _SHIFT, _BIRTH = 1, 2, 3, 4, 5  # keys of the meta
+
+
+def numbering(birth: bytes, first: int = 0) -> dict[object, object]:
+    """The meta of an empty store whose outbox begins at number `first`; two stores of one birth are the same store, here and elsewhere."""
+    return {_RESERVED: first, _FLOOR: first, _BIRTH: birth}
 
 
 class Outbox:
@@ -138,24 +143,26 @@ class Outbox:
                 self._owed += 1
             raise
 
-    def batch(self, max_bytes: int) -> bytes | None:
+    def batch(self, max_bytes: int, below: int | None = None) -> bytes | None:
         """The oldest unacknowledged records, encoded; None when everything is acknowledged, or the store's transaction is still open.
 
         Args:
             max_bytes: not exceeded, unless a single record does so alone.
+            below: only numbers below this one, not counting any renumbering, may leave yet; None for all.
 
         Raises:
             Fenced: another owner speaks for this stream now.
         """
         self._check_term()
-        if self._floor == self._next or not self._store.settled():
+        until = self._next if below is None else min(self._next, below)
+        if self._floor >= until or not self._store.settled():
             return None
         head = [self.stream, self.origin, self.term, self._floor + self._shift]
         packer = Packer(head, self._birth + self._parent, max_bytes)
         replayed = 0
         end = self._floor
         for first, last, data in self._numbers():
-            if not (packer.add_gap(last - first + 1, self._why_missing(last)) if data is None else packer.add(data)):
+            if first >= until or not (packer.add_gap(last - first + 1, self._why_missing(last)) if data is None else packer.add(data)):
                 break
             if first < self._sent:
                 replayed += 1
@@ -189,9 +196,21 @@ class Outbox:
                 self._forget(floor)
         return True
 
+    def next(self) -> int:
+        """The number that the next sample gets."""
+        return self._next + self._shift
+
+    def floor(self) -> int:
+        """The oldest number that is not acknowledged; `next` when all are."""
+        return self._floor + self._shift
+
     def pending(self) -> int:
         """How many numbers are not acknowledged: the samples kept, and the missing ones that a gap record will report."""
         return self._next - self._floor
+
+    def meta(self) -> dict[object, object]:
+        """The meta for a copy of the store; that in the store itself may know of fewer acknowledgements."""
+        return self._meta(self._reserved)
 
     def _check_term(self) -> None:
         if self._heard > self.term:
@@ -289,9 +308,10 @@ class Outbox:
         return True
 
     def _put(self, reserved: int) -> None:
-        self._store.put(
-            {_RESERVED: reserved, _FLOOR: self._floor, _DROPPED: self._dropped, _SHIFT: self._shift, _BIRTH: self._birth + self._parent},
-        )
+        self._store.put(self._meta(reserved))
+
+    def _meta(self, reserved: int) -> dict[object, object]:
+        return {_RESERVED: reserved, _FLOOR: self._floor, _DROPPED: self._dropped, _SHIFT: self._shift, _BIRTH: self._birth + self._parent}
 
 
 class Inbox:

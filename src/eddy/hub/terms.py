@@ -1,0 +1,102 @@
+"""Who owns each instance, under which term; changed by compare-and-swap only, each change with its reason in the ledger."""
+
+import sqlalchemy as sql
+
+from eddy.kernel.assignment import Assignment
+from eddy.kernel.codec import decode, encode
+
+_metadata = sql.MetaData()
+_instances = sql.Table(
+    "instances",
+    _metadata,
+    sql.Column("instance", sql.Text, primary_key=True),
+    sql.Column("version", sql.BigInteger, nullable=False),
+    sql.Column("assignment", sql.LargeBinary, nullable=False),
+    sql.Column("wanted", sql.Text, nullable=False),
+    sql.Column("holders", sql.JSON, nullable=False),
+)
+_decisions = sql.Table(
+    "decisions",
+    _metadata,
+    sql.Column("number", sql.Integer, primary_key=True),
+    sql.Column("time_ms", sql.BigInteger, nullable=False),
+    sql.Column("instance", sql.Text, nullable=False, index=True),
+    sql.Column("term", sql.BigInteger, nullable=False),
+    sql.Column("what", sql.Text, nullable=False),
+    sql.Column("why", sql.Text, nullable=False),
+)
+
+
+class Terms:
+    """The table of assignments, in any database that SQLAlchemy opens.
+
+    Args:
+        engine: The database. On SQLite open it with `open_database`.
+    """
+
+    def __init__(self, engine: sql.Engine) -> None:
+        self._engine = engine
+        _metadata.create_all(engine)
+
+    def all(self) -> list[tuple[Assignment, str, list[str]]]:
+        """(assignment, wanted owner, nodes that shall hold a copy) of each instance."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sql.select(_instances).order_by(_instances.c.instance)).all()
+        return [(Assignment.of(decode(row.assignment)), row.wanted, row.holders) for row in rows]
+
+    def create(self, assignment: Assignment, holders: list[str], time_ms: int, why: str) -> None:
+        """A new instance.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: There is one of that name.
+        """
+        with self._engine.begin() as connection:
+            row = {"instance": assignment.instance, "version": assignment.version, "wanted": assignment.owner, "holders": holders}
+            connection.execute(_instances.insert().values(assignment=encode(assignment.plain()), **row))
+            self._note(connection, assignment, time_ms, f"place on {assignment.owner}", why)
+
+    def want(self, assignment: Assignment, wanted: str, time_ms: int, why: str) -> None:
+        """Another owner is wanted."""
+        with self._engine.begin() as connection:
+            connection.execute(_instances.update().where(_instances.c.instance == assignment.instance).values(wanted=wanted))
+            self._note(connection, assignment, time_ms, f"want it on {wanted}", why)
+
+    def swap(self, version: int, assignment: Assignment, time_ms: int, what: str, why: str) -> bool:
+        """Replace the assignment of this version; False when another hub was faster, and nothing has changed."""
+        here = (_instances.c.instance == assignment.instance) & (_instances.c.version == version)
+        with self._engine.begin() as connection:
+            new = {"version": assignment.version, "assignment": encode(assignment.plain())}
+            if connection.execute(_instances.update().where(here).values(**new)).rowcount != 1:
+                return False
+            self._note(connection, assignment, time_ms, what, why)
+        return True
+
+    def decisions(self, instance: str) -> list[tuple[int, int, str, str]]:
+        """(time_ms, term, what, why) about an instance, oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sql.select(_decisions).where(_decisions.c.instance == instance).order_by(_decisions.c.number))
+            return [(row.time_ms, row.term, row.what, row.why) for row in rows]
+
+    @staticmethod
+    def _note(connection: sql.Connection, assignment: Assignment, time_ms: int, what: str, why: str) -> None:
+        row = {"instance": assignment.instance, "term": assignment.term, "what": what, "why": why, "time_ms": time_ms}
+        connection.execute(_decisions.insert().values(**row))
+
+
+def open_database(url: str) -> sql.Engine:
+    """Open a metadata database; SQLite so that what is committed survives a power cut.
+
+    Args:
+        url: For example `sqlite:///hub.db` or `postgresql+psycopg://user@host/eddy`; `sqlite://` is in memory.
+    """
+    if url == "sqlite://":
+        return sql.create_engine(url, poolclass=sql.StaticPool)
+    engine = sql.create_engine(url)
+    if engine.dialect.name == "sqlite":
+
+        @sql.event.listens_for(engine, "connect")
+        def _durable(connection, record) -> None:  # type: ignore[no-untyped-def]
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+
+    return engine

@@ -1,0 +1,305 @@
+"""The host: what every node runs, from microcontroller to cloud.
+
+It holds replicas of instances, owns some of them and follows others, as the hub assigns. It is a state machine without I/O: bytes and the
+time go in, messages come out, and what must survive goes into a journal. `receive` only takes; `poll` writes everything that came since
+the last one with one commit of the journal, and then says what may be said.
+
+A journal keeps for each instance a map of plain data (meta), a snapshot, and the entries since; see `Journal`.
+"""
+
+from eddy.kernel.assignment import (
+    ACK,
+    AGAIN,
+    ASSIGN,
+    BATCH,
+    FOLLOWER,
+    HUB,
+    LOG,
+    LOGGED,
+    NEXT,
+    OWNER,
+    REPORT,
+    Assignment,
+    message,
+    read,
+)
+from eddy.kernel.batch import Batch, read_ack
+from eddy.kernel.codec import decode, encode
+from eddy.kernel.errors import BadInput, EddyError
+from eddy.kernel.following import Following
+from eddy.kernel.function import Function, Instance
+from eddy.kernel.leading import Leading
+from eddy.kernel.outlets import RETRY_MS
+from eddy.kernel.replica import Replica
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Protocol
+
+    class Journal(Protocol):
+        """What a host needs to survive. Nothing is durable before `commit`, and all of it together then."""
+
+        def load(self) -> Iterator[tuple[str, bytes, bytes | None, list[bytes]]]:
+            """(instance, meta, snapshot, entries) as committed; what was not is gone."""
+
+        def meta(self, instance: str, data: bytes) -> None:
+            """Replace the meta."""
+
+        def snapshot(self, instance: str, data: bytes) -> None:
+            """Replace the snapshot, and forget all entries."""
+
+        def append(self, instance: str, entries: list[bytes]) -> None:
+            """Add entries."""
+
+        def remove(self, instance: str) -> None:
+            """Forget an instance."""
+
+        def commit(self) -> None:
+            """Raises StorageFull: nothing since the last commit is durable."""
+
+
+BEAT_MS = 500
+CHECKPOINT = 65536  # bytes of log, and twice the last snapshot, after which the journal gets a new one
+
+
+class _Slot:
+    """One instance on this node."""
+
+    def __init__(self, assignment: "Assignment") -> None:
+        self.assignment = assignment
+        self.leading: Leading | None = None
+        self.following: Following | None = None
+        self.replica: Replica | None = None  # as it is between two roles
+        self.joined = [0, 0, 0]  # see Following
+        self.join = 0  # see Leading
+        self.synced: list[str] = []  # likewise, under the term of the assignment
+        self.logged = 0  # bytes of entries in the journal since its snapshot
+        self.size = 0  # of that snapshot
+        self.fresh = False  # the journal does not have its replica as it is
+        self.noted: list[Any] | None = None  # what the meta in the journal says
+
+    def held(self) -> "Replica | None":
+        """The replica, whoever works on it."""
+        role = self.leading or self.following
+        return role.replica if role else self.replica
+
+    def note(self) -> "list[Any]":
+        """What the journal keeps beside the replica."""
+        if self.following:
+            self.joined = self.following.join
+        if self.leading:
+            self.join, self.synced = self.leading.join, self.leading.synced()[:]
+        return [self.assignment.plain(), self.joined, self.join, self.synced]
+
+
+class _NotHere(Exception):
+    """For an instance that this node does not own."""
+
+
+class Host:
+    """One node.
+
+    Args:
+        node: Its name.
+        journal: Keeps the replicas. Building a host is the recovery after a restart.
+        build: Makes a function from the program of its assignment.
+        retry_ms: What is not answered is sent again after this time.
+        beat_ms: The hub hears of this node at least so often.
+
+    Attributes:
+        counts: `malformed` messages, `refused` roles.
+    """
+
+    def __init__(
+        self, node: str, journal: "Journal", build: "Callable[[Any], Function]", retry_ms: int = RETRY_MS, beat_ms: int = BEAT_MS
+    ) -> None:
+        self.node = node
+        self.counts = {"malformed": 0, "refused": 0}
+        self._journal = journal
+        self._build = build
+        self._retry_ms = retry_ms
+        self._beat_ms = beat_ms
+        self._slots: dict[str, _Slot] = {}
+        self._out: list[tuple[str, bytes]] = []
+        self._removed = False
+        self._said: list[Any] | None = None  # the last report
+        self._beat: int | None = None  # when
+        for instance, meta, snapshot, entries in journal.load():
+            noted: Any = decode(meta)
+            slot = self._slots[instance] = _Slot(Assignment.of(noted[0]))
+            slot.noted, slot.joined, slot.join, slot.synced = noted, noted[1], noted[2], noted[3]
+            if snapshot is not None:
+                slot.replica = self._empty(slot.assignment)
+                slot.replica.restore(snapshot)
+                slot.size = len(snapshot)
+                for entry in entries:
+                    slot.replica.apply(decode(entry))  # type: ignore[arg-type]
+                    slot.logged += len(entry)
+            self._play(slot)
+
+    def owns(self) -> list[str]:
+        """Instances that this node believes to own: messages to them are for this node."""
+        return [name for name in self._slots if self._slots[name].leading]
+
+    def replica(self, instance: str) -> "Replica | None":
+        """What this node has of an instance."""
+        return self._slots[instance].held() if instance in self._slots else None
+
+    def receive(self, data: bytes, time_ns: int = 0) -> None:
+        """A message to this node, or to an instance that it owns. What cannot be used is counted and dropped.
+
+        Args:
+            data: One message.
+            time_ns: Now, since 1970; goes into the log with what came.
+        """
+        try:
+            parts = read(data)
+            if parts[0] == ASSIGN:
+                self._assign(Assignment.of(parts[1]))
+            elif parts[0] == BATCH:
+                self._leader(parts[1]).take(parts[2], time_ns)
+            elif parts[0] == ACK:
+                self._leader(read_ack(parts[2])[1]).acked(parts[1], parts[2])
+            elif parts[0] == NEXT:
+                self._leader(parts[1]).next(parts[2])
+            elif parts[0] == LOG:
+                self._log(parts[1], parts[2])
+            elif parts[0] == LOGGED:
+                self._leader(parts[1]).logged(parts[2], parts[3])
+            elif parts[0] == AGAIN:
+                self._leader(parts[1]).again(parts[2], parts[3])
+            else:
+                raise BadInput("a message of kind %d" % parts[0])
+        except _NotHere:
+            pass  # its sender finds the owner with the next repeat
+        except (EddyError, IndexError, TypeError, ValueError):
+            self.counts["malformed"] += 1
+
+    def poll(self, now_ms: int, time_ns: int = 0) -> "list[tuple[str, bytes]]":
+        """Write what came, and say what may be said.
+
+        Args:
+            now_ms: Of a clock that does not run backwards.
+            time_ns: Now, since 1970; what ticks are told.
+
+        Returns:
+            (to, message): to `@name` for a node, `@` for the hub, any other name for who is that now.
+
+        Raises:
+            StorageFull: Nothing was written and nothing will be said: make room, then build the host anew.
+        """
+        written = [self._write(slot, now_ms, time_ns) for slot in self._slots.values()]
+        if any(written) or self._removed:
+            self._removed = False
+            self._journal.commit()
+        out, self._out = self._out, []
+        for slot in self._slots.values():
+            if slot.leading:
+                if slot.leading.entries:
+                    slot.leading.written()
+                out.extend(slot.leading.speak(now_ms))
+            elif slot.following:
+                out.extend([("@" + slot.assignment.owner, said) for said in slot.following.written()])
+        self._report(now_ms, out)
+        return out
+
+    def _write(self, slot: _Slot, now_ms: int, time_ns: int) -> bool:
+        """Put what is new of an instance into the journal; whether there was anything."""
+        name = slot.assignment.instance
+        entries: list[bytes] = []
+        snapshot = None
+        if slot.leading:
+            slot.leading.order(now_ms, time_ns)
+            entries = slot.leading.entries
+            if slot.fresh or slot.logged > max(CHECKPOINT, 2 * slot.size):
+                snapshot = slot.leading.replica.snapshot()
+        elif slot.following:
+            entries, slot.following.entries = slot.following.entries, []
+            snapshot, slot.following.snapshot = slot.following.snapshot, None
+            if snapshot is None and slot.following.replica and slot.logged > max(CHECKPOINT, 2 * slot.size):
+                snapshot, entries = slot.following.replica.snapshot(), []
+        note = slot.note()
+        if note != slot.noted:
+            self._journal.meta(name, encode(note))
+        elif snapshot is None and not entries:
+            return False
+        slot.noted = note
+        if snapshot is not None:
+            self._journal.snapshot(name, snapshot)
+            slot.size, slot.logged, slot.fresh = len(snapshot), 0, False
+        if entries:
+            self._journal.append(name, entries)
+            slot.logged += sum([len(entry) for entry in entries])
+        return True
+
+    def _assign(self, assignment: Assignment) -> None:
+        name = assignment.instance
+        slot = self._slots.get(name)
+        if slot and assignment.version <= slot.assignment.version:
+            return
+        if self.node != assignment.owner and self.node not in assignment.replicas:
+            if slot:  # retired: whoever follows in its place has all of it
+                del self._slots[name]
+                self._journal.remove(name)
+                self._removed = True
+            return
+        if slot is None:
+            slot = self._slots[name] = _Slot(assignment)
+        before, slot.assignment = slot.assignment, assignment
+        if assignment.term == before.term:
+            if slot.leading:
+                slot.leading.assign(assignment)
+            if slot.leading or slot.following:
+                return
+        if slot.following and (slot.following.snapshot or slot.following.entries):
+            slot.fresh = True  # what it has just followed is not in the journal yet
+        slot.replica = slot.held()
+        slot.leading, slot.following, slot.synced = None, None, []
+        self._play(slot)
+
+    def _play(self, slot: _Slot) -> None:
+        """Take up the role that the assignment gives."""
+        assignment = slot.assignment
+        if assignment.owner != self.node:
+            slot.following = Following(
+                assignment.instance, self.node, lambda: self._empty(slot.assignment), slot.replica, slot.joined
+            )
+            return
+        if slot.replica is None and not assignment.born:
+            slot.replica, slot.fresh = self._empty(assignment), True
+        if slot.replica is not None:
+            slot.joined = [0, 0, 0]
+            slot.leading = Leading(self.node, slot.replica, assignment, slot.join, slot.synced, self._retry_ms)
+        else:
+            self.counts["refused"] += 1
+
+    def _log(self, name: str, data: bytes) -> None:
+        slot = self._slots.get(name)
+        if slot is None or slot.following is None or Batch(data).term != slot.assignment.term:
+            raise _NotHere
+        self._out.extend([("@" + slot.assignment.owner, said) for said in slot.following.receive(data)])
+
+    def _leader(self, name: str) -> Leading:
+        slot = self._slots.get(name)
+        if slot is None or slot.leading is None:
+            raise _NotHere
+        return slot.leading
+
+    def _empty(self, assignment: Assignment) -> Replica:
+        instance = Instance(self._build(assignment.program), assignment.instance)
+        return Replica(instance, assignment.stream, assignment.birth)
+
+    def _report(self, now_ms: int, out: "list[tuple[str, bytes]]") -> None:
+        """Tell the hub at once what changed, and now and then that this node is alive."""
+        held, changed = [], []
+        for name in sorted(self._slots):
+            slot = self._slots[name]
+            replica, leading = slot.held(), slot.leading
+            state = [name, slot.assignment.term, slot.assignment.version, OWNER if leading else FOLLOWER]
+            rest: list[Any] = [leading is not None and leading.stopped(), slot.synced if leading else []]
+            held.append(state + [replica.index if replica else -1] + rest)
+            changed.append(state + rest + [replica is not None])
+        if changed != self._said or self._beat is None or now_ms - self._beat >= self._beat_ms:
+            self._said, self._beat = changed, now_ms
+            out.append((HUB, message(REPORT, self.node, held)))

@@ -1,0 +1,237 @@
+"""The owner of an instance: orders its inputs into the log, and speaks when what it says cannot be lost any more.
+
+An entry is written to this node's journal, applied, and sent to the followers. It is committed when every node that could become owner has
+it; only then do the outputs and acknowledgements that it caused leave. So whoever becomes owner knows everything that was ever heard, and
+an owner that was replaced without noticing is not heard: its successor no longer acknowledges its entries.
+"""
+
+from eddy.kernel.assignment import ACK, LOG, NEXT, message
+from eddy.kernel.batch import Batch, read_ack
+from eddy.kernel.codec import encode
+from eddy.kernel.errors import Fenced
+from eddy.kernel.following import JOIN_BYTES, log_of
+from eddy.kernel.function import TICK
+from eddy.kernel.hop import Outbox, numbering
+from eddy.kernel.outlets import BATCH_BYTES, RETRY_MS, Outlets
+from eddy.kernel.replica import ACKED, CONSUMERS, INPUT
+from eddy.kernel.store import RamStore
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from eddy.kernel.assignment import Assignment
+    from eddy.kernel.replica import Replica
+
+LOG_BYTES = 262144
+AHEAD = 1024  # entries that are not committed yet, at which no more inputs are taken
+LAZY = 64  # acknowledgements of consumers that wait for an entry to travel with
+
+
+class _Join:
+    """A follower's copy: a stream of the hop with the snapshot, its end, and every entry since."""
+
+    def __init__(self, instance: str, number: int, term: int, snapshot: bytes, index: int) -> None:
+        store = RamStore()
+        store.put(numbering(number.to_bytes(JOIN_BYTES, "big")))
+        self.number = number
+        self.box = Outbox(log_of(term), instance, store, 1 << 16, len(snapshot) + (16 << 20), 1, term)
+        for at in range(0, len(snapshot), BATCH_BYTES):
+            self.box.keep(0, snapshot[at : at + BATCH_BYTES])
+        self.box.keep(0, None)
+        self._first = self.box.next()  # number of the first entry
+        self._index = index
+
+    def acked(self) -> int:
+        """Entries that the follower has, -1 while it has no snapshot."""
+        more = self.box.floor() - self._first
+        return self._index + more if more >= 0 else -1
+
+
+class Leading:
+    """One instance on the node that owns it.
+
+    Args:
+        node: This node.
+        replica: The instance.
+        assignment: Of this node as owner.
+        join: Number of the last join that this node began as owner.
+        synced: What `synced` was before a restart: the hub may count on these nodes, although the assignment here is older.
+        retry_ms: What is not answered is sent again after this time.
+
+    Attributes:
+        entries: Encoded entries to be written to the journal before `written` is called.
+        join: As above, to be written to the journal with them, and so is `synced`.
+        fenced: Somebody has heard of a later owner.
+    """
+
+    def __init__(
+        self, node: str, replica: "Replica", assignment: "Assignment", join: int, synced: list[str], retry_ms: int = RETRY_MS
+    ) -> None:
+        self.replica = replica
+        self.entries: list[bytes] = []
+        self.join = join
+        self.fenced = False
+        self._node = node
+        self._instance = assignment.instance
+        self._retry_ms = retry_ms
+        self._waiting: list[list[Any]] = []  # entries to be
+        self._lazy: list[list[Any]] = []
+        self._writing: list[list[Any]] = []
+        # Index, outputs up to it, acknowledgements that it causes. At first nothing is known to be committed.
+        self._effects: list[tuple[int, int, list[tuple[str, bytes]]]] = [(replica.index, replica.emitted, [])]
+        self._answers: list[tuple[str, bytes]] = []
+        self._joins: dict[str, _Join] = {}
+        self._synced = synced
+        self._committed = -1
+        self._released = 0
+        self._outlets = Outlets(replica.outboxes, retry_ms)
+        self._sent: dict[str, int] = {}  # when, to a follower, ms
+        self._due: int | None = None  # of the next tick, ms
+        self._wanted: list[str] | None = None
+        replica.lead(assignment.term)
+        self.assign(assignment)
+        # What they have sent to an owner before this one may have been lost with it.
+        self._answers += [(origin, message(NEXT, origin, self._instance)) for origin in replica.origins()]
+
+    def assign(self, assignment: "Assignment") -> None:
+        """A later assignment of the same term."""
+        self._assignment = assignment
+        nodes = [name for name in assignment.replicas + assignment.in_sync if name != self._node]
+        for name in list(self._joins):
+            if name not in nodes:
+                del self._joins[name]
+        self._synced = [name for name in self._synced if name in nodes]
+        for name in nodes:
+            if name not in self._joins:
+                self._begin(name)
+        if sorted(assignment.consumers) != sorted(self._wanted if self._wanted is not None else self.replica.outboxes):
+            self._wanted = assignment.consumers
+            self._waiting.append([CONSUMERS, assignment.consumers, 0])
+        self._commit()
+
+    def take(self, data: bytes, time_ns: int) -> None:
+        """A batch of an input. Ignored when it cannot be taken now: its sender repeats it.
+
+        Raises:
+            CodecError, SampleError: No batch.
+        """
+        repeated = self.replica.repeated(data)
+        if repeated is not None:
+            self._answer(Batch(data).origin, repeated)
+        elif not self._assignment.stop and not self._busy():
+            self._waiting.append([INPUT, data, time_ns])
+
+    def acked(self, consumer: str, ack: bytes) -> None:
+        """A consumer has outputs. It takes effect at once, and is logged with the next entry: a follower may know less about this.
+
+        Raises:
+            CodecError, SampleError: No acknowledgement.
+        """
+        try:
+            if self._outlets.acked(consumer, ack):
+                self._lazy.append([ACKED, [consumer, ack], 0])
+        except Fenced:
+            self.fenced = True
+
+    def next(self, consumer: str) -> None:
+        """A consumer has another owner."""
+        self._outlets.again(consumer)
+
+    def logged(self, follower: str, ack: bytes) -> None:
+        """A follower has entries; raises CodecError, SampleError."""
+        join = self._joins.get(follower)
+        if join is None:
+            return
+        before = join.box.floor()
+        try:
+            # One of an earlier join has another birth, or another term in its stream: it says nothing about this one.
+            if read_ack(ack)[2] == join.number.to_bytes(JOIN_BYTES, "big"):
+                join.box.acknowledge(ack)
+        except Fenced:
+            self.fenced = True
+        if join.box.floor() > before:
+            self._sent.pop(follower, None)
+            self._commit()
+
+    def again(self, follower: str, number: int) -> None:
+        """A follower has lost what came before in a join."""
+        if follower in self._joins and self._joins[follower].number == number:
+            self._begin(follower)
+
+    def order(self, now_ms: int, time_ns: int) -> None:
+        """Turn what is waiting into `entries`."""
+        every_ms = self.replica.instance.function.every_ms
+        if every_ms and not self._assignment.stop and not self._busy() and (self._due is None or now_ms >= self._due):
+            self._waiting.append([TICK, time_ns, time_ns])
+            self._due = now_ms + every_ms
+        if self._waiting or len(self._lazy) >= LAZY:
+            self._writing = self._lazy + self._waiting
+            self._lazy, self._waiting = [], []
+            self.entries = [encode(entry) for entry in self._writing]
+
+    def written(self) -> None:
+        """`entries` are durable: apply them, and hand them to the followers."""
+        for entry, data in zip(self._writing, self.entries):
+            acks = self.replica.apply(entry)
+            self._effects.append((self.replica.index, self.replica.emitted, []))
+            if acks:
+                self._answer(Batch(entry[1]).origin, acks)
+            for join in self._joins.values():
+                join.box.keep(0, [data])
+        self._writing, self.entries = [], []
+        self._commit()
+
+    def speak(self, now_ms: int) -> "list[tuple[str, bytes]]":
+        """(to, message) of everything that may leave now."""
+        if self.fenced:
+            return []
+        out = self._answers + self._outlets.speak(now_ms, self._released)
+        self._answers = []
+        for node, join in self._joins.items():
+            if node not in self._sent or now_ms - self._sent[node] >= self._retry_ms:
+                batch = join.box.batch(LOG_BYTES)
+                if batch is not None:
+                    self._sent[node] = now_ms
+                    out.append(("@" + node, message(LOG, self._instance, batch)))
+        return out
+
+    def stopped(self) -> bool:
+        """Whether everything that was taken is committed, and no more is taken."""
+        return self._assignment.stop and not self._waiting and not self._writing and self._committed == self.replica.index
+
+    def synced(self) -> list[str]:
+        """Followers without which nothing is committed any more; durable before the hub hears of it."""
+        return self._synced
+
+    def _begin(self, node: str) -> None:
+        """Begin a join; its snapshot is of now."""
+        self.join += 1
+        self._joins[node] = _Join(self._instance, self.join, self._assignment.term, self.replica.snapshot(), self.replica.index)
+        self._sent.pop(node, None)
+
+    def _commit(self) -> None:
+        required = [name for name in self._assignment.in_sync if name != self._node] + self._synced
+        safe = min([self.replica.index] + [self._joins[name].acked() for name in required])
+        self._committed = max(self._committed, safe)
+        for name, join in self._joins.items():
+            # From here on it is required: it has everything that anybody was ever told.
+            if name not in self._synced and join.acked() >= max(0, self._committed):
+                self._synced.append(name)
+        done = 0
+        while done < len(self._effects) and self._effects[done][0] <= self._committed:
+            self._released = self._effects[done][1]
+            self._answers.extend(self._effects[done][2])
+            done += 1
+        del self._effects[:done]
+
+    def _answer(self, origin: str, acks: list[bytes]) -> None:
+        """Acknowledge inputs, once what they follow from is committed."""
+        messages = [(origin, message(ACK, self._instance, ack)) for ack in acks]
+        if self._effects:
+            self._effects[-1][2].extend(messages)
+        else:
+            self._answers.extend(messages)
+
+    def _busy(self) -> bool:
+        return self.replica.full() or self.replica.index + len(self._waiting) - self._committed >= AHEAD
