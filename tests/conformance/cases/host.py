@@ -1,0 +1,176 @@
+from eddy.kernel import assignment, following, leading, outlets, replica
+from eddy.kernel.assignment import ASSIGN, HUB, Assignment, message, read
+from eddy.kernel.function import TICK, Function
+from eddy.kernel.hop import Outbox, numbering
+from eddy.kernel.host import Host
+from eddy.kernel.rng import Rng
+from eddy.kernel.store import RamStore
+from eddy.kernel.trainer import Trainer
+
+
+class Grower(Function):
+    """Gathers rows, then grows one tree a tick: a long job that may move half-way."""
+
+    every_ms = 10
+
+    def __init__(self):
+        self.rows = []
+        self.trainer = None
+
+    def on(self, sample):
+        self.rows += sample.value
+        if len(self.rows) == 3 * 40:
+            self.trainer = Trainer(self.rows, 3, 8, 24, 7)
+        return []
+
+    def tick(self, time_ns):
+        if self.trainer is None or self.trainer.step():
+            return []
+        image = self.trainer.forest().to_image()
+        self.trainer = None
+        return [image]
+
+    def state(self):
+        return [self.rows, self.trainer.state() if self.trainer else None]
+
+    def restore(self, state):
+        self.rows = state[0]
+        self.trainer = Trainer.restore(state[1]) if state[1] is not None else None
+
+
+class Journal:
+    """In a dictionary: what a host writes is there for the next host of that name."""
+
+    def __init__(self):
+        self.kept = {}
+        self.open = []
+
+    def load(self):
+        self.open = []
+        return [(name, kept[0], kept[1], list(kept[2])) for name, kept in self.kept.items()]
+
+    def meta(self, instance, data):
+        self.open.append((instance, 0, data))
+
+    def snapshot(self, instance, data):
+        self.open.append((instance, 1, data))
+
+    def append(self, instance, entries):
+        self.open.append((instance, 2, entries))
+
+    def remove(self, instance):
+        self.open.append((instance, 3, None))
+
+    def commit(self):
+        for instance, what, data in self.open:
+            kept = self.kept.setdefault(instance, [b"", None, []])
+            if what == 0:
+                kept[0] = data
+            elif what == 1:
+                kept[1:] = [data, []]
+            elif what == 2:
+                kept[2] += data
+            else:
+                del self.kept[instance]
+        self.open = []
+
+
+class World:
+    """Two hosts, a source and a sink; messages arrive at once, and this class is the hub."""
+
+    def __init__(self):
+        self.journals = {"a": Journal(), "b": Journal()}
+        self.hosts = {name: self.start(name) for name in ("a", "b")}
+        store = RamStore()
+        store.put(numbering(b"src"))
+        self.source = Outbox("rows", "source", store, 256, 65536, 1)
+        self.outlets = outlets.Outlets({"grow": self.source})
+        self.heard = []
+        self.reports = {}
+        self.now = 0
+        self.version = 0
+        self.in_sync = ["a"]
+
+    def start(self, name):
+        return Host(name, self.journals[name], lambda program: Grower())
+
+    def assign(self, term, owner, in_sync, replicas, stop=False):
+        self.version += 1
+        one = Assignment("grow", term, self.version, owner, in_sync, replicas, stop, term > 1, None, b"grw", "forests", ["sink"])
+        for host in self.hosts.values():
+            host.receive(message(ASSIGN, one.plain()))
+
+    def run(self, ms):
+        for _ in range(ms):
+            self.now += 1
+            queue = self.outlets.speak(self.now)
+            for host in self.hosts.values():
+                queue += host.poll(self.now, self.now * 1000000)
+            for to, data in queue:
+                if to == HUB:
+                    parts = read(data)
+                    self.reports[parts[1]] = parts[2]
+                elif to == "sink":
+                    self.heard.append(data)
+                elif to == "source":
+                    self.outlets.acked(read(data)[1], read(data)[2]) if read(data)[0] == assignment.ACK else self.outlets.again("grow")
+                elif to[0] == "@":
+                    self.hosts[to[1:]].receive(data)
+                else:
+                    for host in self.hosts.values():
+                        if to in host.owns():
+                            host.receive(data)
+
+    def sync(self):
+        return self.reports["a"][0][6]
+
+
+def rows():
+    rng = Rng(11)
+    return [[rng.below(1000) for _ in range(30)] for _ in range(4)]
+
+
+def grown():
+    """What a function that was never moved says."""
+    twin = Grower()
+    for some in rows():
+        twin.on(replica.Sample("rows", "source", 0, 0, some))
+    out = []
+    while not out:
+        out = twin.tick(0)
+    return out[0]
+
+
+def check_a_forest_that_moves_half_grown_ends_with_the_same_bits():
+    world = World()
+    world.assign(1, "a", ["a"], ["a"])
+    for some in rows():
+        world.source.keep(0, some)
+    world.run(45)  # the rows, and some trees
+    assert world.hosts["a"].replica("grow").instance.function.trainer is not None
+    world.assign(1, "a", ["a"], ["a", "b"])
+    world.run(5)
+    assert world.sync() == ["b"]
+    world.assign(1, "a", ["a", "b"], ["a", "b"], True)
+    world.run(3)
+    assert world.reports["a"][0][5]  # stopped
+    assert world.hosts["b"].replica("grow").snapshot() == world.hosts["a"].replica("grow").snapshot()
+    world.assign(2, "b", ["b"], ["b"])
+    world.run(2)
+    assert world.hosts["a"].owns() == [] and world.hosts["b"].owns() == ["grow"]
+    world.hosts["b"] = world.start("b")  # and its new node loses its power
+    world.run(100)
+    said = leading.Batch(read(world.heard[0])[2]).records[0]
+    assert (said.seq, said.value) == (0, grown())
+
+
+def check_a_tick_is_an_entry_and_what_is_no_message_is_counted():
+    world = World()
+    world.assign(1, "a", ["a"], ["a"])
+    world.run(30)
+    before = world.hosts["a"].replica("grow").index
+    assert before >= 3
+    for junk in (b"", b"\x00", message(99), message(assignment.BATCH, "grow", b"junk"), message(assignment.LOG), message(TICK, 1, 2)):
+        world.hosts["a"].receive(junk)
+    assert world.hosts["a"].counts["malformed"] >= 4
+    assert following.log_of(1) != following.log_of(2)
