@@ -1,4 +1,4 @@
-"""Small random problems, and what is true of them found by looking at every placement: plain Python that shares nothing with the planner."""
+"""Small random problems, and what is true of them by looking at every placement: plain Python that shares nothing with the planner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def make(seed: int, private: bool = False, tree: bool = False) -> Problem:
     tiers = ["device", "gateway", *(rng.choice(("device", "gateway", "gateway", "cloud")) for _ in range(count - 2))]
     nodes = tuple(
         Node(f"n{i}", tier, cores=rng.choice((0.1, 1, 4)), speed=rng.choice((1, 2)), ram_bytes=rng.randint(3, 9), price_per_h=rng.random(),
-             energy_j_per_cpu_s=rng.random(), battery_j=rng.choice((None, 200000.0)), operators=rng.choice((None, frozenset("a"), None, frozenset())))
+             energy_j_per_cpu_s=rng.random(), battery_j=rng.choice((None, 200000.0)),
+             operators=rng.choice((None, frozenset("a"), None, frozenset())))
         for i, tier in enumerate(tiers)
     )  # fmt: skip
     ways = {(rng.randrange(i), i) for i in range(1, count)}

@@ -6,6 +6,10 @@ and memory is so scarce that not everything fits where it would be cheapest.
 """
 
 
+import time
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from eddy.planner.problem import Flow, Function, Link, Node, Problem, Sink, Source
@@ -50,14 +54,18 @@ class Chains:
         self.flows: list[Flow] = []
 
     def grow(self, room: int) -> None:
-        """Up to three chains that meet in a judge."""
+        """Up to three chains that meet in a judge; a lone function where there is no room for that."""
         first = int(self._rng.integers(self._devices))
+        if room < 5:
+            self.sources.append(Source(self._name("sensor", len(self.sources)), f"device-{first}"))
+            self._function("features", [self.sources[-1].name], 100.0, True)
+            return
         ends: list[tuple[str, float]] = []
-        for number in range(max(1, min(3, (room - 2) // 3))):
+        for number in range(min(3, (room - 2) // 3)):
             sensor = self._name("sensor", len(self.sources))
             self.sources.append(Source(sensor, f"device-{(first + number * 7) % self._devices}"))
             last, rate = sensor, float(self._rng.uniform(200, 2000))
-            for step, shrink in (("features", 50.0), ("detect", 4.0), ("report", 5.0))[: max(1, room - len(ends))]:
+            for step, shrink in (("features", 50.0), ("detect", 4.0), ("report", 5.0)):
                 last = self._function(step, [last], rate, step != "report" or self._rng.random() < 0.3)
                 rate /= shrink
             ends.append((last, rate))
@@ -84,8 +92,8 @@ def run(functions: int = 200, nodes: int = 1000, limit_s: float = LIMIT_S, seed:
     """Plans a fleet, then loses the gateway or node that hosts most of it.
 
     Returns:
-        Times in s; `build_seconds` is what turning the problem into numbers took, `seconds` what solving took; `gap` in parts of the objective;
-        `replan_seconds` with everything in it; `moved` and `must_move` in functions; `baseline` is greedy placement of the same problem.
+        Times in s: `build_seconds` to turn the problem into numbers, `seconds` to solve, `replan_seconds` with everything in it. `gap` in
+        parts of the objective, `moved` and `must_move` in functions; `baseline` is greedy placement of the same problem.
 
     Raises:
         NoPlan: The made-up fleet has no room for its functions.
@@ -129,3 +137,16 @@ def run(functions: int = 200, nodes: int = 1000, limit_s: float = LIMIT_S, seed:
             "worse_by": None if greedy is None else costs.objective(greedy) / best.objective - 1,
         },
     }
+
+
+def lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The result for people, title and figure."""
+    baseline = result["baseline"]
+    worse = "found no placement" if baseline["worse_by"] is None else f"{baseline['worse_by']:.1%} worse, in {baseline['seconds']:.3f} s"
+    return [
+        ("problem", f"{result['functions']} functions, {result['nodes']} nodes, {result['candidates']:,} candidates"),
+        ("building", f"{result['build_seconds']:.2f} s"),
+        ("solving", f"{result['seconds']:.2f} s, " + (f"gap {result['gap']:.2%}" if result["gap"] else "proven optimum")),
+        ("greedy", worse),
+        (f"loss of {result['lost']}", f"{result['replan_seconds']:.2f} s, {result['moved']} moved, {result['must_move']} had to"),
+    ]

@@ -104,7 +104,7 @@ def _reason(plan: Plan, greedy: Greedy, name: str) -> Reason:
 def _dearer(plan: Plan, unit: int, position: int, prices: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> str:
     """What one node would cost more than the one chosen, all others staying."""
     costs = plan.costs
-    if prices[position] >= prices[plan.assigned[unit]] + FINE * 1e-6:
+    if prices[position] >= prices[plan.assigned[unit]] + FINE / 2:
         used = np.zeros(costs.capacity.shape[0])
         for other in np.flatnonzero(plan.assigned == position):
             used += costs.demand[:, other, position]

@@ -11,7 +11,7 @@ import numpy as np
 from eddy.planner.costs import Costs, Pair
 from eddy.planner.topology import Bools, Floats, Indices
 
-FINE = 1e3  # the objective without moves is at most 1
+FINE = 1e3  # for each thing that is too much; the objective without moves is at most 1
 SWEEPS = 8
 
 
@@ -69,7 +69,8 @@ class Greedy:
         if self.assigned[unit] >= 0:
             free[:, self.assigned[unit]] += costs.demand[:, unit, self.assigned[unit]]
         lack = np.maximum(costs.demand[:, unit] - free * (1 + 1e-9) - 1e-12, 0.0)
-        price += FINE * np.divide(lack, costs.demand[:, unit], out=np.zeros_like(lack), where=lack > 0).sum(axis=0)
+        share = np.divide(lack, costs.demand[:, unit], out=np.zeros_like(lack), where=lack > 0)
+        price += FINE * (share + (lack > 0)).sum(axis=0)
         for pair in self._of[unit]:
             ends = (nodes if pair.u == unit else int(self.assigned[pair.u]), nodes if pair.v == unit else int(self.assigned[pair.v]))
             if any(isinstance(end, int) and end < 0 for end in ends):
@@ -111,7 +112,7 @@ class Greedy:
             if not any(isinstance(end, int) and end < 0 for end in (u, v)):
                 bits += pair.bits * topology.crosses(link, u, v)
         limit = topology.links[link].bandwidth_bit_s
-        fine: Floats = FINE * np.maximum(bits / limit - 1 - 1e-9, 0.0)
+        fine: Floats = FINE * np.where(bits > limit * (1 + 1e-9), bits / limit, 0.0)
         return fine
 
     def _load(self, link: int) -> float:
