@@ -1,6 +1,7 @@
 """Labels: the planner's verdict equals that of a checker that follows the data hop by hop, before and after the loss of a node."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from fleets import births, fits, leaks, make, paths, placements
@@ -8,7 +9,7 @@ from fleets import births, fits, leaks, make, paths, placements
 from eddy.errors import NoPlan
 from eddy.planner.plan import plan
 from eddy.planner.privacy import check, check_move, labels
-from eddy.planner.problem import Flow, Function, Link, Node, Problem, Sink, Source
+from eddy.planner.problem import Flow, Function, Link, Moving, Node, Problem, Sink, Source
 from eddy.planner.repair import repair
 from eddy.planner.topology import Topology
 
@@ -135,6 +136,16 @@ def test_state_moves_only_where_all_on_the_way_may_see_what_came_in() -> None:
     assert check_move(problem, topology, running, "detect", "pump") == []
     leak = check_move(problem, topology, running, "detect", "gw2")[0]
     assert leak.path == ("gw", "cloud") and "state of detect" in str(leak)
+
+
+def test_a_plan_leaves_state_where_it_could_not_be_carried() -> None:
+    features, free = Function("features", {"device": 0.001}, releases="gateway"), Moving(0, 0)
+    ways = (("pump", "gw", 0.05), ("pump", "gw2", 0.051), ("gw", "cloud", 0.002), ("cloud", "gw2", 0.002))
+    ring = tuple(Link(a, b, latency_s=latency_s) for a, b, latency_s in ways)
+    for state_bytes, expected in ((0, "gw"), (1, "gw2")):
+        detect = Function("detect", {"gateway": 0.001}, releases="cloud", state_bytes=state_bytes)
+        problem = replace(pump(features, detect, middle="cloud"), links=ring, moving=free)
+        assert plan(problem, {"features": "pump", "detect": "gw2"}).placement["detect"] == expected
 
 
 def test_what_was_born_on_a_lost_node_stays_private() -> None:

@@ -55,7 +55,7 @@ def test_says_why_here_and_what_it_would_cost_elsewhere() -> None:
     assert near.node == "gw-a" and near.why_not["cloud"].startswith("traffic +")
     far = next(reason for reason in reasons(plan(replace(pair(), sinks=(Sink("table", "device"),)))) if reason.function == "far")
     assert far.node == "cloud" and far.why_not["gw-a"] == "no RAM left"
-    assert any("latency" in line for line in figures(found)) and any("RAM 60 of 100" in line for line in figures(found))
+    assert any("latency" in line for line in figures(found)) and any("RAM 60 B of 100 B" in line for line in figures(found))
 
 
 def test_a_loss_moves_what_was_there_and_nothing_else() -> None:

@@ -138,9 +138,16 @@ def _load(costs: Costs, plan: Plan, position: int) -> str:
     used = costs.demand[:, units, position].sum(axis=1)
     parts = []
     for resource, need, there in zip(RESOURCES, used.tolist(), costs.capacity[:, position].tolist(), strict=True):
-        if need:
-            parts.append(f"{resource} {need:,.4g}" + (f" of {there:,.4g}" if np.isfinite(there) else ""))
+        if need and (np.isfinite(there) or resource != "battery power"):
+            parts.append(f"{resource} {_amount(resource, need)}" + (f" of {_amount(resource, there)}" if np.isfinite(there) else ""))
     return f"{costs.topology.nodes[position].name}: " + (", ".join(parts) or "nothing measurable")
+
+
+def _amount(resource: str, value: float) -> str:
+    """Memory in KiB from 10 KiB on, CPU in cores, power in W."""
+    if resource in ("RAM", "flash"):
+        return f"{value / 1024:,.0f} KiB" if value >= 10 * 1024 else f"{value:,.0f} B"
+    return f"{value:,.3g}" + (" W" if resource == "battery power" else "")
 
 
 def changes(plan: Plan, running: Mapping[str, Running]) -> list[Change]:

@@ -70,7 +70,7 @@ def plan(
     homeless = [unit for unit, names in enumerate(costs.units) if not costs.allowed[unit].any() and names[0] not in costs.away]
     found = Solution(None, float("inf"), float("inf"), 0.0, infeasible=True) if homeless else solve(costs, limit_s)
     if found.assigned is None:
-        raise NoPlan("no plan: " + "; ".join(_reasons(costs, homeless, found.infeasible)))
+        raise NoPlan("\n  ".join(["there is no plan:", *_reasons(costs, homeless, found.infeasible)]))
     return Plan(
         placement=costs.names(found.assigned),
         away={name: reason for name, reason in costs.away.items() if name not in problem.pinned()},
