@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from eddy.planner.costs import Costs
+from eddy.planner.greedy import Greedy
+from eddy.planner.plan import LIMIT_S, plan
 from eddy.planner.problem import Flow, Function, Link, Node, Problem, Sink, Source
+from eddy.planner.repair import repair
 
 SEED = 3
 DEVICES_EACH = 25
-LIMIT_S = 5.0
 
 
 def fleet(functions: int, nodes: int, seed: int = SEED) -> Problem:
@@ -88,7 +91,7 @@ class Chains:
         return f"{kind}-{number}"
 
 
-def run(functions: int = 200, nodes: int = 1000, limit_s: float = LIMIT_S, seed: int = SEED) -> dict[str, Any]:
+def run(functions: int, nodes: int, limit_s: float | None = None, seed: int = SEED) -> dict[str, Any]:
     """Plans a fleet, then loses the gateway or node that hosts most of it.
 
     Returns:
@@ -98,13 +101,8 @@ def run(functions: int = 200, nodes: int = 1000, limit_s: float = LIMIT_S, seed:
     Raises:
         NoPlan: The made-up fleet has no room for its functions.
     """
-    from eddy.planner.costs import Costs
-    from eddy.planner.greedy import Greedy
-    from eddy.planner.plan import plan
-    from eddy.planner.repair import repair
-
     problem = fleet(functions, nodes, seed)
-    best = plan(problem, limit_s=limit_s)
+    best = plan(problem, limit_s=limit_s or LIMIT_S)
     costs = Costs(problem, best.costs.topology)
     began = time.perf_counter()
     greedy = Greedy(costs).run()

@@ -58,8 +58,8 @@ def far_edge(
 def plan(
     functions: Annotated[int, typer.Option(min=1, max=2000, help="Functions to place.")] = 200,
     nodes: Annotated[int, typer.Option(min=3, max=3000, help="Nodes on a tree of links.")] = 1000,
-    limit: Annotated[float, typer.Option(min=0.1, help="Seconds to solve.")] = 5.0,
-    seed: Annotated[int, typer.Option(help="Another made-up fleet.")] = 3,
+    limit: Annotated[float | None, typer.Option(min=0.1, help="Seconds to solve; as `eddy plan` without.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another made-up fleet.")] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Place the functions of a made-up fleet, beside greedy placement; then lose the node that hosts most of them."""
@@ -69,7 +69,7 @@ def plan(
     from eddy.cli import console
 
     console.check_writable(json)
-    result = measurement.run(functions, nodes, limit, seed)
+    result = measurement.run(functions, nodes, limit, measurement.SEED if seed is None else seed)
     shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for title, value in measurement.lines(result):
         shown.add_row(title, value)

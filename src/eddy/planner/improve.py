@@ -13,11 +13,11 @@ from eddy.planner.costs import Costs, Pair
 from eddy.planner.program import Program, sorted_union
 from eddy.planner.topology import Bools, Indices
 
-FREE = 0.4  # of the units with a choice
-ROUNDS = 40
-STALLED = 12  # rounds without improvement after which it stops
+FREE = 0.3  # of the units with a choice
+ROUNDS = 60
+STALLED = 20  # rounds without improvement after which it stops
 ROUND_S = 0.3
-GOOD = 1e-4  # gap at which a round ends
+GOOD = 5e-4  # gap at which a round ends
 
 
 def improve(costs: Costs, start: Indices, relaxed: Bound, threshold: float, tight: Iterable[int], left: Callable[[], float]) -> Indices:

@@ -14,7 +14,7 @@ from eddy.planner.problem import Criterion, Placement, Problem
 from eddy.planner.solve import Solution, solve
 from eddy.planner.topology import Indices, Topology
 
-LIMIT_S = 5.0
+LIMIT_S = 4.8
 SHOWN = 5
 
 

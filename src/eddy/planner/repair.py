@@ -14,7 +14,7 @@ from eddy.planner.plan import Plan, plan
 from eddy.planner.problem import Placement, Problem
 from eddy.planner.topology import Topology
 
-REPAIR_S = 0.25  # to solve; functions on the lost node are silent meanwhile
+REPAIR_S = 0.15  # to solve; functions on the lost node are silent meanwhile
 
 
 def repair(problem: Problem, running: Placement, topology: Topology | None = None, limit_s: float = REPAIR_S) -> Plan:

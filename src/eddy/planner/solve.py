@@ -33,8 +33,8 @@ FULL_S = 5.0  # with less time the first program is smaller in proportion
 WIDEST = 0.1  # of the objective's range above the bound, what is looked at when nothing was found yet
 EVERYTHING = float(np.finfo(np.float64).max)
 HALVINGS = 8
-LOOK = 0.4  # of the first program's size, what improving looks at
-IMPROVING = 0.5  # of the time, by when improving ends
+LOOK = 0.25  # of the first program's size, what improving looks at
+IMPROVING = 0.6  # of the time, by when improving ends
 AGREED = 3e-4  # of the objective, between relaxation and restricted program
 EXACT = 1e-7
 
