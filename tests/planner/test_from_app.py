@@ -82,7 +82,13 @@ def test_quantities_are_read_in_base_units(text: str | float, value: float) -> N
 def test_what_is_wrong_is_told(file: Path) -> None:
     with pytest.raises(SettingError, match="no quantity"):
         quantity("5 parsecs")
-    mistakes = (("from: windows", "from: nothing", "wait for each other"), ("pump-gw:", "pump-x:", "joins no two nodes"))
+    mistakes = (
+        ("private: device", "private: devise", "'private' of vibration@pump-1 names devise"),
+        ("releases: gateway", "releases: gw", "'releases' of features@pump-1 names gw"),
+        ("energy, traffic", "energy, noise", "'minimise' names noise"),
+        ("from: windows", "from: nothing", "wait for each other"),
+        ("pump-gw:", "pump-x:", "joins no two nodes"),
+    )
     for wrong, expected, message in mistakes:
         (file.parent / "wrong.yaml").write_text(APP.replace(wrong, expected))
         with pytest.raises(SettingError, match=message):

@@ -148,7 +148,7 @@ class Problem:
         minimise: What counts, the most important first; what is not named does not count.
 
     Raises:
-        SettingError: A name is there twice or is not known.
+        SettingError: A name is there twice, or a name, label or criterion is not known.
     """
 
     functions: tuple[Function, ...]
@@ -176,6 +176,10 @@ class Problem:
             _known(nodes | set(LEVELS), f"'at' of {function.name}", *function.at)
             _known(ends, f"'near' of {function.name}", *filter(None, [function.near]))
             _known(functions, f"'with' of {function.name}", *filter(None, [function.beside]))
+            _known(set(LEVELS), f"'releases' of {function.name}", *filter(None, [function.releases]))
+        for source in self.sources:  # a label that nobody knows must not pass for none
+            _known(set(LEVELS), f"'private' of {source.name}", source.label)
+        _known(set(CRITERIA), "'minimise'", *self.minimise)
 
     def weights(self) -> dict[Criterion, float]:
         """Weights that sum to 1: each criterion counts four times as much as the one named after it."""
