@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eddy.planner.privacy import labels, may_be
-from eddy.planner.problem import CRITERIA, LEVELS, Criterion, Function, Node, Placement, Problem
+from eddy.planner.privacy import labels
+from eddy.planner.problem import CRITERIA, LEVELS, Criterion, Placement, Problem
 from eddy.planner.topology import ENERGY, HOPS, LATENCY, PER_BYTE_S, PRICE, Bools, Floats, Indices, Topology
 
 RESOURCES = ("RAM", "flash", "CPU", "battery power")
@@ -321,32 +321,3 @@ class Costs:
         """int64[U]: the node of each unit in a placement; -1 where it has none that is up."""
         known = {**self.problem.pinned(), **placement}
         return np.array([self.topology.index.get(known.get(names[0], ""), -1) for names in self.units], dtype=np.int64)
-
-    def reason(self, unit: int, position: int) -> str | None:
-        """Why a unit cannot be on a node whatever the others do; None when it can."""
-        node = self.topology.nodes[position]
-        pinned = self.problem.pinned()
-        for name in self.units[unit]:
-            reason = f"{name} is on {pinned[name]}" if pinned.get(name, node.name) != node.name else None
-            if name in self._functions:
-                reason = unfit(self._functions[name], node)
-            for label in sorted(self.labels.into.get(name, ())) if self.private else ():
-                birth = pinned.get(label.born)
-                if reason is None and birth is not None and not may_be(label.level, node, birth):
-                    reason = f"private: data of {label.born} stays on {birth}" + (" and gateways" if label.level == "gateway" else "")
-            if reason is not None:
-                return reason
-        for resource, need, there in zip(RESOURCES, self.demand[:, unit, position], self.capacity[:, position], strict=True):
-            if need > there:
-                return f"needs {need:,.6g} {resource}, {node.name} has {there:,.6g}"
-        return next((reason for one, mask, reason in self.narrowed if one == unit and mask[position]), None)
-
-
-def unfit(function: Function, node: Node) -> str | None:
-    """Why a function cannot run on a node at all."""
-    if function.at and node.name not in function.at and node.tier not in function.at:
-        return f"{function.name} is at {' or '.join(function.at)}"
-    if function.cpu_s_on(node) is None:
-        return f"{function.name} does not run on a {node.tier}"
-    lacks = function.operators - (function.operators if node.operators is None else node.operators)
-    return f"{node.name} lacks {', '.join(sorted(lacks))}" if lacks else None

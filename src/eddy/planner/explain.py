@@ -10,6 +10,7 @@ from eddy.planner.costs import RESOURCES, Costs
 from eddy.planner.greedy import FINE, Greedy
 from eddy.planner.plan import Plan
 from eddy.planner.problem import Criterion
+from eddy.planner.unfit import reason
 
 DAY_S = 86400
 SHOWN = 2  # nodes that a function is not on
@@ -68,7 +69,7 @@ class Reason:
     why_not: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        others = "; ".join(f"not {node}: {reason}" for node, reason in self.why_not.items())
+        others = "; ".join(f"not {node}: {against}" for node, against in self.why_not.items())
         return f"{self.function}  {self.node}  {self.why}" + (f" ({others})" if others else "")
 
 
@@ -85,16 +86,16 @@ def _reason(plan: Plan, greedy: Greedy, name: str) -> Reason:
     node = plan.placement[name]
     beside = [other for other in costs.units[unit] if other != name]
     together = f", together with {', '.join(beside[:3])}" if beside else ""
-    excluded = {position: costs.reason(unit, position) for position in np.flatnonzero(~costs.allowed[unit]).tolist()[:50]}
+    excluded = {position: reason(costs, unit, position) for position in np.flatnonzero(~costs.allowed[unit]).tolist()[:50]}
     if costs.node[unit] >= 0:
-        against = [position for position, reason in excluded.items() if reason is not None]
+        against = [position for position, why in excluded.items() if why is not None]
         why_not = {costs.topology.nodes[position].name: excluded[position] or "" for position in against[:SHOWN]}
         return Reason(name, node, f"nowhere else{together}", why_not)
     prices = greedy.prices(unit)
     order = [int(position) for position in np.argsort(prices, kind="stable") if position != here and np.isfinite(prices[position])]
     why_not = {costs.topology.nodes[position].name: _dearer(plan, unit, position, prices) for position in order[:SHOWN]}
-    for position, reason in list(excluded.items())[: SHOWN - len(why_not)]:
-        why_not[costs.topology.nodes[position].name] = reason or "excluded"
+    for position, against_it in list(excluded.items())[: SHOWN - len(why_not)]:
+        why_not[costs.topology.nodes[position].name] = against_it or "excluded"
     first = min((prices[position] for position in order), default=float("inf"))
     full = first < prices[here] - 1e-12
     why = "best for all together" if full else "cheapest of those with room"

@@ -13,6 +13,7 @@ from eddy.planner.privacy import check, check_move
 from eddy.planner.problem import Criterion, Placement, Problem
 from eddy.planner.solve import Solution, solve
 from eddy.planner.topology import Indices, Topology
+from eddy.planner.unfit import reason
 
 LIMIT_S = 4.8
 SHOWN = 5
@@ -108,8 +109,8 @@ def _against(costs: Costs, unit: int) -> str:
     """The reasons of all nodes, each once."""
     said: dict[str, list[str]] = {}
     for position, node in enumerate(costs.topology.nodes):
-        said.setdefault(costs.reason(unit, position) or "it is taken", []).append(node.name)
-    texts = (f"{reason} ({', '.join(names[:3])}{' ...' if len(names) > 3 else ''})" for reason, names in said.items())
+        said.setdefault(reason(costs, unit, position) or "it is taken", []).append(node.name)
+    texts = (f"{why} ({', '.join(names[:3])}{' ...' if len(names) > 3 else ''})" for why, names in said.items())
     return ", ".join(list(texts)[:SHOWN])
 
 
