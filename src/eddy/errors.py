@@ -15,7 +15,8 @@
     │   ├── RollbackError       202    the sequence is not newer than the newest accepted one
     │   ├── WrongTarget         203    meant for another device or another class of devices
     │   ├── TooLarge            204    larger than what this node takes
-    │   └── Fenced              205    from an owner with a lower term
+    │   ├── Fenced              205    from an owner with a lower term
+    │   └── NoPlan              251    no placement satisfies every constraint
     ├── Resource                3xx    the operator must make room, or install something
     │   ├── StorageFull         301    no room in flash or on disk
     │   ├── OutOfMemory         302    no room on the heap
@@ -64,6 +65,7 @@ __all__ = [
     "LinkTimeout",
     "ManifestError",
     "ModelError",
+    "NoPlan",
     "OutOfMemory",
     "Refused",
     "Resource",
@@ -94,6 +96,12 @@ class SettingError(BadInput):
     """An option or setting is outside its range."""
 
     code = 153
+
+
+class NoPlan(Refused):
+    """No placement satisfies every constraint; the message says which stand against it."""
+
+    code = 251
 
 
 class ToolMissing(Resource):

@@ -35,6 +35,7 @@ class Device:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={"MICROPYPATH": str(library)}, cwd=library
         )
         self._waiting: list[bytes] = []
+        self._owns: list[str] = []
 
     def receive(self, data: bytes, time_ns: int = 0) -> None:
         self._waiting.append(data)
@@ -61,8 +62,6 @@ class Device:
         self._process.stdin.close()
         self._process.wait(timeout=10)
         self._process.stdout.close()
-
-    _owns: list[str] = []
 
 
 @pytest.fixture

@@ -54,6 +54,30 @@ def far_edge(
         console.write_json(json, result)
 
 
+@app.command("plan")
+def plan(
+    functions: Annotated[int, typer.Option(min=1, max=2000, help="Functions to place.")] = 200,
+    nodes: Annotated[int, typer.Option(min=3, max=3000, help="Nodes on a tree of links.")] = 1000,
+    limit: Annotated[float | None, typer.Option(min=0.1, help="Seconds to solve; as `eddy plan` without.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another made-up fleet.")] = None,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Place the functions of a made-up fleet, beside greedy placement; then lose the node that hosts most of them."""
+    from rich.table import Table
+
+    from eddy.bench import plan as measurement
+    from eddy.cli import console
+
+    console.check_writable(json)
+    result = measurement.run(functions, nodes, limit, measurement.SEED if seed is None else seed)
+    shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for title, value in measurement.lines(result):
+        shown.add_row(title, value)
+    console.result_console(json).print(shown)
+    if json is not None:
+        console.write_json(json, result)
+
+
 def table(rows: list[Mapping[str, Any]]) -> "Table":
     """For each number of trees: ours, the baseline of the same run with how many times it needs, the paper's printed figures."""
     from rich.table import Table

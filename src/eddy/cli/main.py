@@ -1,6 +1,6 @@
 """`eddy`: collects the verbs, and turns errors into one message and an exit code.
 
-Exit codes: 0 fine, 1 failed, 2 wrong use.
+Exit codes: 0 fine, 1 failed, 2 wrong use; `plan` ends with 3 when there is something to change.
 """
 
 from importlib.metadata import version as installed_version
@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eddy.cli import bench, console, demo, device, doctor, gateway
+from eddy.cli import bench, console, demo, device, doctor, gateway, plan
 from eddy.errors import EddyError
 
 
@@ -37,6 +37,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(device.app, name="device")
 app.add_typer(gateway.app, name="gateway")
 app.command("doctor")(doctor.doctor)
+app.command("plan")(plan.plan)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,95 @@
+"""`eddy plan`: where each function would run and why, what it costs, and what would change. It changes nothing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eddy.cli.console import JSON_HELP
+
+if TYPE_CHECKING:
+    from eddy.planner.explain import Change, Running
+    from eddy.planner.plan import Plan
+
+CHANGES = 3  # exit code: there is something to change
+
+
+def plan(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", exists=True, dir_okay=False, help="The app.")] = Path("eddy.yaml"),
+    running: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="What runs: the JSON of the plan that was applied.")
+    ] = None,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Show where each function would run and why, what it costs and what would change; change nothing.
+
+    Exit codes: 0 nothing to change, 3 something to change, 1 no plan, 2 wrong use.
+    """
+    from eddy.cli import console
+    from eddy.planner import explain
+    from eddy.planner.from_app import read
+    from eddy.planner.plan import plan as make
+
+    console.check_writable(json)
+    now = _running(running) if running is not None else {}
+    found = make(read(file), {name: there.node for name, there in now.items()})
+    changes = explain.changes(found, now)
+    out = console.result_console(json)
+    for line in _lines(found, changes):
+        out.print(line, markup=False, soft_wrap=True)
+    if json is not None:
+        console.write_json(json, _result(found, changes))
+    if changes:
+        raise typer.Exit(CHANGES)
+
+
+def _lines(found: "Plan", changes: "list[Change]") -> list[str]:
+    from eddy.planner import explain
+
+    proof = f"at most {found.gap:.2%} from the best" if found.gap else "proven best"
+    return [
+        f"Placement ({proof}; {', '.join(found.costs.problem.minimise)} count in this order)",
+        *(f"  {reason}" for reason in explain.reasons(found)),
+        *(f"  {name}  {reason}" for name, reason in found.away.items()),
+        "Costs",
+        *(f"  {line}" for line in explain.figures(found)),
+        "Changes" if changes else "Nothing to change",
+        *(f"  {change}" for change in changes),
+    ]
+
+
+def _result(found: "Plan", changes: "list[Change]") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from eddy.planner import explain
+
+    digests = {function.name: function.digest for function in found.costs.problem.functions}
+    return {
+        "placement": {name: {"node": node, "digest": digests[name]} for name, node in found.placement.items()},
+        "away": dict(found.away),
+        "reasons": [asdict(reason) for reason in explain.reasons(found)],
+        "figures": {"latency_s": found.figures["latency"], "energy_w": found.figures["energy"]}
+        | {"traffic_byte_links_per_s": found.figures["traffic"], "cost_per_s": found.figures["cost"]},
+        "gap": found.gap,
+        "seconds": found.seconds,
+        "build_seconds": found.build_seconds,
+        "changes": [asdict(change) for change in changes],
+    }
+
+
+def _running(file: Path) -> "dict[str, Running]":
+    """What runs, from the JSON that this command writes.
+
+    Raises:
+        DataError: It is not that.
+    """
+    import json
+
+    from eddy.errors import DataError
+    from eddy.planner.explain import Running
+
+    try:
+        placement = json.loads(file.read_text(encoding="utf-8"))["placement"]
+        return {str(name): Running(str(there["node"]), str(there["digest"])) for name, there in placement.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} does not say what runs ({error!r}): give the file that eddy plan --json wrote") from None

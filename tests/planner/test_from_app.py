@@ -1,0 +1,117 @@
+"""An app becomes a problem: instances, merging, figures; and `eddy plan` shows the plan of its file."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from eddy.cli.main import app
+from eddy.errors import DataError, SettingError
+from eddy.planner.from_app import problem, quantity, read
+from eddy.planner.plan import plan
+
+APP = """
+nodes:
+  pump:   {tier: device, board: esp32, count: 4, memory: 256KiB, flash: 1MiB}
+  gw:     {tier: gateway, cores: 4, memory: 1GiB}
+  cloud:  {tier: cloud}
+links:
+  pump-gw:  {kind: serial, rate: 2400baud, duplex: half}
+  gw-cloud: {kind: ip, bandwidth: 2Mbit/s, latency: 40ms}
+sources:
+  vibration: {at: pump, driver: replay, rate: 20kHz, type: int16, unit: m/s2, private: device}
+functions:
+  windows:   {use: window, from: vibration, size: 500ms}
+  features:  {use: features, from: windows, compute: [rms, peak_to_peak], releases: gateway}
+  detect:    {use: model, model: bearing-health, from: features, near: vibration}
+  report:    {use: forward, from: detect, normal: 1 in 20, anomalous: all}
+  judge:     {use: pool, model: bearing-health, from: report, at: gw, merge: pump}
+  alarm:     {use: rule, from: judge, when: "anomaly in 5 of 6 windows", releases: cloud}
+sinks:
+  operator:  {from: alarm, driver: webhook, to: "env:OPS_WEBHOOK", effect: idempotent}
+  relay:     {from: alarm, at: pump, driver: gpio, pin: 5, effect: idempotent, safe: off}
+models:
+  bearing-health: {learn: isolation-forest, trees: 50, subsample: 100}
+place: {minimise: [latency, energy, traffic]}
+"""
+PUMPS = {f"pump-{number}" for number in range(1, 5)}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "eddy.yaml").write_text(APP)
+    return tmp_path / "eddy.yaml"
+
+
+def test_what_hangs_on_counted_nodes_exists_on_each_until_merged(file: Path) -> None:
+    found = read(file)
+    names = {function.name for function in found.functions}
+    assert {f"features@{pump}" for pump in PUMPS} <= names and {"judge", "alarm", "operator"} <= names
+    assert {flow.producer for flow in found.flows if flow.consumer == "judge"} == {f"report@{pump}" for pump in PUMPS}
+    assert {sink.name for sink in found.sinks} == {f"relay@{pump}" for pump in PUMPS}
+    assert {(link.a, link.b) for link in found.links} == {(pump, "gw") for pump in PUMPS} | {("gw", "cloud")}
+    near = next(function for function in found.functions if function.name == "detect@pump-3")
+    assert near.near == "vibration@pump-3"
+
+
+def test_rates_and_sizes_follow_from_the_source(file: Path) -> None:
+    flows = {(flow.producer, flow.consumer): flow for flow in read(file).flows}
+    raw, windows = flows["vibration@pump-1", "windows@pump-1"], flows["windows@pump-1", "features@pump-1"]
+    assert (raw.samples_per_s, raw.bytes_per_s) == (20_000, 40_000)
+    assert (windows.samples_per_s, windows.bytes_per_s) == (2, 40_000)
+    assert flows["features@pump-1", "detect@pump-1"].bytes_per_s == 2 * 16
+
+
+def test_raw_data_stays_on_each_pump_and_the_pool_on_the_gateway(file: Path) -> None:
+    placement = plan(read(file)).placement
+    for pump in PUMPS:
+        assert placement[f"windows@{pump}"] == placement[f"features@{pump}"] == pump
+        assert placement[f"detect@{pump}"] in (pump, "gw")
+    assert placement["judge"] == placement["alarm"] == "gw"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500ms", 0.5), ("256KiB", 262144), ("2Mbit/s", 2e6), ("2400baud", 1920), ("20kHz", 20000), ("2Wh", 7200), (3, 3)],
+)
+def test_quantities_are_read_in_base_units(text: str | float, value: float) -> None:
+    assert quantity(text) == pytest.approx(value)
+
+
+def test_what_is_wrong_is_told(file: Path) -> None:
+    with pytest.raises(SettingError, match="no quantity"):
+        quantity("5 parsecs")
+    mistakes = (
+        ("private: device", "private: devise", "'private' of vibration@pump-1 names devise"),
+        ("releases: gateway", "releases: gw", "'releases' of features@pump-1 names gw"),
+        ("energy, traffic", "energy, noise", "'minimise' names noise"),
+        ("from: windows", "from: nothing", "wait for each other"),
+        ("pump-gw:", "pump-x:", "joins no two nodes"),
+    )
+    for wrong, expected, message in mistakes:
+        (file.parent / "wrong.yaml").write_text(APP.replace(wrong, expected))
+        with pytest.raises(SettingError, match=message):
+            read(file.parent / "wrong.yaml")
+    (file.parent / "list.yaml").write_text("[1, 2]")
+    with pytest.raises(DataError, match="is no app"):
+        read(file.parent / "list.yaml")
+    with pytest.raises(KeyError):
+        problem({})
+
+
+def test_exit_codes_say_whether_something_would_change(file: Path, tmp_path: Path) -> None:
+    runner, kept = CliRunner(), str(tmp_path / "plan.json")
+    first = runner.invoke(app, ["plan", str(file), "--json", kept])
+    assert first.exit_code == 3 and "+ judge  gw" in first.stdout and "nowhere else" in first.stdout
+    again = runner.invoke(app, ["plan", str(file), "--running", kept])
+    assert again.exit_code == 0 and "Nothing to change" in again.stdout
+    file.write_text(APP.replace("5 of 6", "4 of 6"))
+    changed = runner.invoke(app, ["plan", str(file), "--running", kept, "--json", "-"])
+    assert changed.exit_code == 3
+    assert json.loads(changed.stdout)["changes"] == [{"kind": "change", "function": "alarm", "source": "gw", "target": "gw"}]
+    file.write_text(APP.replace(", releases: cloud", ""))
+    leaks = runner.invoke(app, ["plan", str(file)])
+    assert leaks.exit_code == 1 and "[gw–pump-1] → pump-1" in leaks.stderr
+    assert runner.invoke(app, ["plan", str(tmp_path / "missing.yaml")]).exit_code == 2
+    assert runner.invoke(app, ["plan", str(file), "--running", str(file)]).exit_code == 1
