@@ -64,8 +64,8 @@ class App:
         self.sources = [self.cluster.add_source(name, ["count"]) for name in ("s1", "s2")]
         self.k1, self.k2 = self.cluster.add_sink("k1"), self.cluster.add_sink("k2")
         assert self.cluster.hub
-        self.cluster.hub.place("count", "counter", "counted", ["even", "k2"], "a", list(count_held), b"cnt", 0)
-        self.cluster.hub.place("even", "even", "evens", ["k1"], "c", list(even_held), b"evn", 0)
+        self.cluster.hub.place("count", "counter", "counted", ["even", "k2"], "a", list(count_held), b"cnt")
+        self.cluster.hub.place("even", "even", "evens", ["k1"], "c", list(even_held), b"evn")
 
     def run(self, ms: int) -> None:
         """Time passes, and samples are taken."""
@@ -133,7 +133,7 @@ def journey(faults: Faults | None = None, crash: tuple[int, str, bool] | None = 
     app.run(40)
     for instance, node in (("count", "c"), ("even", "b")):
         if cluster.hub:
-            cluster.hub.move(instance, node, cluster.now_ms)
+            cluster.hub.move(instance, node)
         app.run(80)
     cluster.crash("c")
     app.run(1700)
@@ -148,7 +148,7 @@ def one_way() -> App:
     assert cluster.hub
     app.run(100)
     cluster.cut = {("a", "@b"), ("c", "@b")}
-    cluster.hub.move("even", "b", cluster.now_ms)
+    cluster.hub.move("even", "b")
     app.run(300)
     cluster.crash("a")
     app.run(2000)
@@ -174,7 +174,7 @@ def wander(seed: int, moves: int, chance: float = 0.02) -> App:
         if rng.random() < 0.25:
             app.start_all()
         if cluster.hub:
-            cluster.hub.move(rng.choice(["count", "even"]), rng.choice(NODES), cluster.now_ms)
+            cluster.hub.move(rng.choice(["count", "even"]), rng.choice(NODES))
     app.settle()
     return app
 

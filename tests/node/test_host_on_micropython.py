@@ -79,7 +79,7 @@ def cluster_with(device: Device) -> Cluster:
 
 def move(cluster: Cluster, instance: str, node: str, each: Any) -> None:
     assert cluster.hub
-    cluster.hub.move(instance, node, cluster.now_ms)
+    cluster.hub.move(instance, node)
     for _ in range(100):
         cluster.run(10, each)
         if cluster.hub.owner(instance)[0] == node:
@@ -91,7 +91,7 @@ def test_a_forest_in_training_moves_to_a_device_and_back_and_ends_with_the_same_
     cluster = cluster_with(device)
     source, sink = cluster.add_source("rows", ["grow"]), cluster.add_sink("out")
     assert cluster.hub
-    cluster.hub.place("grow", ["grow"], "forests", ["out"], "gw1", [], b"grw", 0)
+    cluster.hub.place("grow", ["grow"], "forests", ["out"], "gw1", [], b"grw")
 
     def each(now_ms: int) -> None:
         if source.made < moved.ROWS:
@@ -128,7 +128,7 @@ def test_the_pumps_detector_moves_to_the_device_and_back_under_load_and_scores_a
     cluster = cluster_with(device)
     source, sink = cluster.add_source("windows", ["detect"]), cluster.add_sink("out")
     assert cluster.hub
-    cluster.hub.place("detect", program, "scores", ["out"], "gw1", [], b"det", 0)
+    cluster.hub.place("detect", program, "scores", ["out"], "gw1", [], b"det")
 
     def each(now_ms: int) -> None:
         if now_ms % 5 == 0 and source.made < 300:

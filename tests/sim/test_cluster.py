@@ -22,7 +22,7 @@ def test_a_move_takes_the_state_along_and_nothing_is_lost_or_doubled() -> None:
     app = App(3)
     app.run(100)
     assert app.cluster.hub
-    app.cluster.hub.move("count", "b", app.cluster.now_ms)
+    app.cluster.hub.move("count", "b")
     app.run(200)
     assert (app.owner("count"), app.term("count")) == ("b", 2)
     assert app.cluster.machines["a"].host and app.cluster.machines["a"].host.replica("count") is None  # retired

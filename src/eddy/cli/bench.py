@@ -78,6 +78,35 @@ def plan(
         console.write_json(json, result)
 
 
+@app.command("move")
+def move(
+    moves: Annotated[int, typer.Option(min=1, max=10_000, help="Changes of owner.")] = 50,
+    kills: Annotated[int, typer.Option("--kill", min=0, help="Of these so many with a kill -9 of a node or the hub.")] = 0,
+    state: Annotated[int, typer.Option(min=0, max=50_000_000, help="Bytes of state that move along.")] = 100_000,
+    rate: Annotated[int, typer.Option(min=1, max=5000, help="Samples a second.")] = 1000,
+    copies: Annotated[int, typer.Option(min=0, max=2, help="Nodes beside the owner that hold a copy.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is killed, and where it moves.")] = 1,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Move a counting function under load among three node processes, and count what its sink heard."""
+    from rich.table import Table
+
+    from eddy.bench import move as measurement
+    from eddy.cli import console
+    from eddy.cli.progress import Display
+
+    console.check_writable(json)
+    with Display(console.progress_console(), "move") as display:
+        result = measurement.run(moves, kills, state, rate, copies, seed, display.update)
+    shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for title, value in result.items():
+        text = ", ".join(f"{name} {figure}" for name, figure in value.items()) if isinstance(value, dict) else f"{value:,}"
+        shown.add_row(title.replace("_", " "), text)
+    console.result_console(json).print(shown)
+    if json is not None:
+        console.write_json(json, result)
+
+
 def table(rows: list[Mapping[str, Any]]) -> "Table":
     """For each number of trees: ours, the baseline of the same run with how many times it needs, the paper's printed figures."""
     from rich.table import Table

@@ -55,7 +55,7 @@ class Control:
         self._load()
 
     def place(
-        self, instance: str, program: object, stream: str, consumers: list[str], owner: str, holders: list[str], birth: bytes, now_ms: int
+        self, instance: str, program: object, stream: str, consumers: list[str], owner: str, holders: list[str], birth: bytes
     ) -> None:
         """A new instance.
 
@@ -63,7 +63,6 @@ class Control:
             instance, stream, consumers, birth, program: See `Assignment`.
             owner: Node that shall own it.
             holders: Nodes that shall hold a copy, so that it survives the loss of its owner; none for no such promise.
-            now_ms: Time.
 
         Raises:
             SettingError: There is one of that name.
@@ -72,10 +71,10 @@ class Control:
             raise SettingError(f"{instance} is placed already: move it, or give the new one another name")
         replicas = sorted({owner, *holders})
         assignment = Assignment(instance, 1, 1, owner, [owner], replicas, False, False, program, birth, stream, consumers)
-        self._terms.create(assignment, holders, now_ms, "asked for")
+        self._terms.create(assignment, holders, "asked for")
         self._entries[instance] = _Entry(assignment, owner, holders)
 
-    def move(self, instance: str, node: str, now_ms: int, why: str = "asked for") -> None:
+    def move(self, instance: str, node: str, why: str = "asked for") -> None:
         """Another node shall own an instance; done when `owner` says so.
 
         Raises:
@@ -85,7 +84,7 @@ class Control:
             raise SettingError(f"no {instance} is placed: there are {', '.join(self._entries) or 'none'}")
         entry = self._entries[instance]
         if entry.wanted != node:
-            self._terms.want(entry.assignment, node, now_ms, why)
+            self._terms.want(entry.assignment, node, why)
             entry.wanted = node
 
     def owner(self, instance: str) -> tuple[str, int]:
@@ -150,19 +149,19 @@ class Control:
         if new.plain() == now.plain():
             return False
         what = f"in sync: {', '.join(new.in_sync)}" + ("; stops" if new.stop else "")
-        return self._swap(entry, new, now_ms, what, "nodes came, went, or caught up")
+        return self._swap(entry, new, what, "nodes came, went, or caught up")
 
     def _promote(self, entry: _Entry, new: Assignment, owner: str, now_ms: int, why: str) -> bool:
         new.term, new.owner, new.in_sync, new.stop, new.born = new.term + 1, owner, [owner], False, True
         new.replicas = self._replicas(entry, owner, now_ms)
-        return self._swap(entry, new, now_ms, f"owner is {owner}", why)
+        return self._swap(entry, new, f"owner is {owner}", why)
 
     def _replicas(self, entry: _Entry, owner: str, now_ms: int) -> list[str]:
         return sorted({owner} | {node for node in [*entry.holders, entry.wanted] if self._alive(node, now_ms)})
 
-    def _swap(self, entry: _Entry, new: Assignment, now_ms: int, what: str, why: str) -> bool:
+    def _swap(self, entry: _Entry, new: Assignment, what: str, why: str) -> bool:
         new.version += 1
-        if self._terms.swap(new.version - 1, new, now_ms, what, why):
+        if self._terms.swap(new.version - 1, new, what, why):
             entry.assignment = new
         else:
             self._load()

@@ -1,5 +1,8 @@
 """Who owns each instance, under which term; changed by compare-and-swap only, each change with its reason in the ledger."""
 
+import time
+from collections.abc import Callable
+
 import sqlalchemy as sql
 
 from eddy.kernel.assignment import Assignment
@@ -31,11 +34,13 @@ class Terms:
     """The table of assignments, in any database that SQLAlchemy opens.
 
     Args:
-        engine: The database. On SQLite open it with `open_database`.
+        engine: The database, as `open_database` opens it.
+        wall_ms: Time of the ledger, milliseconds since 1970.
     """
 
-    def __init__(self, engine: sql.Engine) -> None:
+    def __init__(self, engine: sql.Engine, wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._engine = engine
+        self._wall_ms = wall_ms
         _metadata.create_all(engine)
 
     def all(self) -> list[tuple[Assignment, str, list[str]]]:
@@ -44,7 +49,7 @@ class Terms:
             rows = connection.execute(sql.select(_instances).order_by(_instances.c.instance)).all()
         return [(Assignment.of(decode(row.assignment)), row.wanted, row.holders) for row in rows]
 
-    def create(self, assignment: Assignment, holders: list[str], time_ms: int, why: str) -> None:
+    def create(self, assignment: Assignment, holders: list[str], why: str) -> None:
         """A new instance.
 
         Raises:
@@ -53,22 +58,22 @@ class Terms:
         with self._engine.begin() as connection:
             row = {"instance": assignment.instance, "version": assignment.version, "wanted": assignment.owner, "holders": holders}
             connection.execute(_instances.insert().values(assignment=encode(assignment.plain()), **row))
-            self._note(connection, assignment, time_ms, f"place on {assignment.owner}", why)
+            self._note(connection, assignment, f"place on {assignment.owner}", why)
 
-    def want(self, assignment: Assignment, wanted: str, time_ms: int, why: str) -> None:
+    def want(self, assignment: Assignment, wanted: str, why: str) -> None:
         """Another owner is wanted."""
         with self._engine.begin() as connection:
             connection.execute(_instances.update().where(_instances.c.instance == assignment.instance).values(wanted=wanted))
-            self._note(connection, assignment, time_ms, f"want it on {wanted}", why)
+            self._note(connection, assignment, f"want it on {wanted}", why)
 
-    def swap(self, version: int, assignment: Assignment, time_ms: int, what: str, why: str) -> bool:
+    def swap(self, version: int, assignment: Assignment, what: str, why: str) -> bool:
         """Replace the assignment of this version; False when another hub was faster, and nothing has changed."""
         here = (_instances.c.instance == assignment.instance) & (_instances.c.version == version)
         with self._engine.begin() as connection:
             new = {"version": assignment.version, "assignment": encode(assignment.plain())}
             if connection.execute(_instances.update().where(here).values(**new)).rowcount != 1:
                 return False
-            self._note(connection, assignment, time_ms, what, why)
+            self._note(connection, assignment, what, why)
         return True
 
     def decisions(self, instance: str) -> list[tuple[int, int, str, str]]:
@@ -77,9 +82,8 @@ class Terms:
             rows = connection.execute(sql.select(_decisions).where(_decisions.c.instance == instance).order_by(_decisions.c.number))
             return [(row.time_ms, row.term, row.what, row.why) for row in rows]
 
-    @staticmethod
-    def _note(connection: sql.Connection, assignment: Assignment, time_ms: int, what: str, why: str) -> None:
-        row = {"instance": assignment.instance, "term": assignment.term, "what": what, "why": why, "time_ms": time_ms}
+    def _note(self, connection: sql.Connection, assignment: Assignment, what: str, why: str) -> None:
+        row = {"instance": assignment.instance, "term": assignment.term, "what": what, "why": why, "time_ms": self._wall_ms()}
         connection.execute(_decisions.insert().values(**row))
 
 

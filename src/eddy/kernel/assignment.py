@@ -18,8 +18,8 @@ BATCH = 2  # to a consumer: [consumer, batch of the hop]
 ACK = 3  # to a producer: [consumer, acknowledgement]
 LOG = 4  # owner → follower: [instance, batch of the log]
 LOGGED = 5  # follower → owner: [instance, follower, acknowledgement]
-NEXT = 7  # new owner of a consumer → producer: [producer, consumer]: send again now, without waiting
 AGAIN = 6  # follower → owner: [instance, follower, join]: begin again, that join is lost
+NEXT = 7  # new owner of a consumer, or new follower → producer: [producer, consumer or @follower]: send again now
 
 FOLLOWER = 0
 OWNER = 1

@@ -265,6 +265,7 @@ class Host:
             slot.following = Following(
                 assignment.instance, self.node, lambda: self._empty(slot.assignment), slot.replica, slot.joined
             )
+            self._out.append(("@" + assignment.owner, message(NEXT, assignment.instance, "@" + self.node)))
             return
         if slot.replica is None and not assignment.born:
             slot.replica, slot.fresh = self._empty(assignment), True

@@ -25,6 +25,7 @@ if MYPY:
 
 LOG_BYTES = 262144
 AHEAD = 1024  # entries that are not committed yet, at which no more inputs are taken
+NEAR = 64  # entries that a follower may be behind when it becomes one that must have everything
 LAZY = 64  # acknowledgements of consumers that wait for an entry to travel with
 
 
@@ -83,6 +84,7 @@ class Leading:
         self._answers: list[tuple[str, bytes]] = []
         self._joins: dict[str, _Join] = {}
         self._synced = synced
+        self._near: list[str] = []
         self._committed = -1
         self._released = 0
         self._outlets = Outlets(replica.outboxes, retry_ms)
@@ -102,6 +104,7 @@ class Leading:
             if name not in nodes:
                 del self._joins[name]
         self._synced = [name for name in self._synced if name in nodes]
+        self._near = [name for name in self._near if name in nodes]
         for name in nodes:
             if name not in self._joins:
                 self._begin(name)
@@ -135,8 +138,9 @@ class Leading:
             self.fenced = True
 
     def next(self, consumer: str) -> None:
-        """A consumer has another owner."""
+        """A consumer has another owner, or a follower (`@name`) has just learned that it is one."""
         self._outlets.again(consumer)
+        self._sent.pop(consumer[1:], None)
 
     def logged(self, follower: str, ack: bytes) -> None:
         """A follower has entries; raises CodecError, SampleError."""
@@ -207,16 +211,20 @@ class Leading:
     def _begin(self, node: str) -> None:
         """Begin a join; its snapshot is of now."""
         self.join += 1
+        self._near = [name for name in self._near if name != node]
         self._joins[node] = _Join(self._instance, self.join, self._assignment.term, self.replica.snapshot(), self.replica.index)
         self._sent.pop(node, None)
 
     def _commit(self) -> None:
-        required = [name for name in self._assignment.in_sync if name != self._node] + self._synced
+        for name, join in self._joins.items():
+            # Under load a follower is always a little behind: nothing more is committed without it from here on, so that it catches up.
+            if name not in self._near and join.acked() >= 0 and self.replica.index - join.acked() <= NEAR:
+                self._near.append(name)
+        required = [name for name in self._assignment.in_sync if name != self._node] + self._synced + self._near
         safe = min([self.replica.index] + [self._joins[name].acked() for name in required])
         self._committed = max(self._committed, safe)
-        for name, join in self._joins.items():
-            # From here on it is required: it has everything that anybody was ever told.
-            if name not in self._synced and join.acked() >= max(0, self._committed):
+        for name in self._near:  # it has everything that anybody was ever told
+            if name not in self._synced and self._joins[name].acked() >= self._committed:
                 self._synced.append(name)
         done = 0
         while done < len(self._effects) and self._effects[done][0] <= self._committed:

@@ -180,12 +180,17 @@ class SqliteStore:
             raise
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def check_durable(connection: sqlite3.Connection) -> None:
+    """Refuse a connection whose commits would come too early or not last; raises ValueError."""
     if connection.isolation_level is not None:
         raise ValueError("open the database with isolation_level=None: implicit transactions commit at the wrong moment")
     (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
     (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
     if synchronous < _FULL or journal == "off":
         raise ValueError(f"synchronous={synchronous}, journal_mode={journal} loses acknowledged rows in a power cut: use connect()")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    check_durable(connection)
     for statement in _TABLES:
         connection.execute(statement)

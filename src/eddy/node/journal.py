@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 
-from eddy.knowledge.spool import transaction
+from eddy.knowledge.spool import check_durable, transaction
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS host_replicas (instance TEXT PRIMARY KEY, meta BLOB, snapshot BLOB) WITHOUT ROWID",
@@ -17,9 +17,13 @@ class SqliteJournal:
 
     Args:
         connection: As `eddy.knowledge.spool.connect` opens it.
+
+    Raises:
+        ValueError: It would commit by itself, or less durably than a host promises.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        check_durable(connection)
         self._connection = connection
         self._open: list[tuple[str, list[tuple[object, ...]]]] = []
         for statement in _TABLES:

@@ -134,7 +134,7 @@ class Cluster:
         self._random = random.Random(seed)  # noqa: S311
         self._events: list[tuple[int, int, str, bytes | None]] = []
         self._number = 0
-        self.terms = Terms(open_database("sqlite://"))
+        self.terms = Terms(open_database("sqlite://"), lambda: self.now_ms)
         self.hub: Control | None = Control(self.terms)
         self.machines = {name: _Machine(_disk()) for name in nodes}
         for name in nodes:

@@ -1,0 +1,1 @@
+"""Messages between nodes, by address, wherever the addressee is now."""
