@@ -89,15 +89,27 @@ def _put(out: bytearray, value: object, depth: int) -> None:
         if isinstance(value, dict):
             _put_map(out, value, depth - 1)
         else:
-            _put_head(out, ARRAY, len(value))
-            for item in value:
-                _put(out, item, depth - 1)
+            _put_list(out, value, depth - 1)
     elif isinstance(value, str):
         _put_text(out, value)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _put_bytes(out, value)
     else:
         _put_atom(out, value)
+
+
+def _put_list(out: bytearray, value: "list[object] | tuple[object, ...]", depth: int) -> None:
+    _put_head(out, ARRAY, len(value))
+    for item in value:
+        if type(item) is int and 0 <= item < 1 << 16:  # most of a state, and it is written while a function waits
+            if item < 24:
+                out.append(item)
+            elif item < 1 << 8:
+                out.extend((24, item))
+            else:
+                out.extend((25, item >> 8, item & 255))
+        else:
+            _put(out, item, depth)
 
 
 def _put_bytes(out: bytearray, value: bytes | bytearray | memoryview) -> None:
