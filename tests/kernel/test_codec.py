@@ -110,10 +110,13 @@ def test_a_list_that_holds_itself_is_refused() -> None:
 @pytest.mark.parametrize("head", ["5b7fffffffffffffff", "7affffffff", "9affffffff", "9b7fffffffffffffff", "ba7fffffff"])
 def test_a_declared_length_allocates_nothing(head: str) -> None:
     data = bytes.fromhex(head) + bytes(100)
-    tracemalloc.start()
-    try:
-        with pytest.raises(CodecError, match="more than the input holds"):
-            codec.decode(data)
-        assert tracemalloc.get_traced_memory()[1] < 10_000
-    finally:
-        tracemalloc.stop()
+    peaks = []
+    for _ in range(3):  # other threads of the test run may allocate meanwhile, but not each time
+        tracemalloc.start()
+        try:
+            with pytest.raises(CodecError, match="more than the input holds"):
+                codec.decode(data)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert min(peaks) < 10_000

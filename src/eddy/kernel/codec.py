@@ -101,13 +101,15 @@ def _put(out: bytearray, value: object, depth: int) -> None:
 def _put_list(out: bytearray, value: "list[object] | tuple[object, ...]", depth: int) -> None:
     _put_head(out, ARRAY, len(value))
     for item in value:
-        if type(item) is int and 0 <= item < 1 << 16:  # most of a state, and it is written while a function waits
+        if type(item) is int and 0 <= item < 1 << 24:  # most of a state, and it is written while a function waits
             if item < 24:
                 out.append(item)
             elif item < 1 << 8:
                 out.extend((24, item))
-            else:
+            elif item < 1 << 16:
                 out.extend((25, item >> 8, item & 255))
+            else:
+                out.extend((26, 0, item >> 16, item >> 8 & 255, item & 255))
         else:
             _put(out, item, depth)
 
@@ -205,10 +207,22 @@ def _take(view: memoryview, offset: int, depth: int) -> tuple[object, int]:
 
 
 def _take_array(view: memoryview, length: int, at: int, depth: int) -> tuple[object, int]:
-    items = []
+    items: list[object] = []
+    end = len(view) - 4
     for _ in range(length):
-        item, at = _take(view, at, depth)
-        items.append(item)
+        first = view[at] if at < end else _OTHER << 5
+        if first < 24:  # the short forms of integers, as in `_put_list`
+            items.append(first)
+            at += 1
+        elif first == 25 and view[at + 1]:
+            items.append(view[at + 1] << 8 | view[at + 2])
+            at += 3
+        elif first == 26 and not view[at + 1] and view[at + 2]:
+            items.append(view[at + 2] << 16 | view[at + 3] << 8 | view[at + 4])
+            at += 5
+        else:
+            item, at = _take(view, at, depth)
+            items.append(item)
     return items, at
 
 

@@ -28,7 +28,7 @@ from eddy.kernel.codec import decode, encode
 from eddy.kernel.errors import BadInput, EddyError
 from eddy.kernel.following import Following
 from eddy.kernel.function import Function, Instance
-from eddy.kernel.leading import Leading
+from eddy.kernel.leading import Leading, at_once
 from eddy.kernel.outlets import RETRY_MS
 from eddy.kernel.replica import Replica
 
@@ -36,6 +36,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Protocol
+
+    from eddy.kernel.leading import Copier
 
     class Journal(Protocol):
         """What a host needs to survive. Nothing is durable before `commit`, and all of it together then."""
@@ -106,13 +108,20 @@ class Host:
         build: Makes a function from the program of its assignment.
         retry_ms: What is not answered is sent again after this time.
         beat_ms: The hub hears of this node at least so often.
+        copier: See `Leading`.
 
     Attributes:
         counts: `malformed` messages, `refused` roles.
     """
 
     def __init__(
-        self, node: str, journal: "Journal", build: "Callable[[Any], Function]", retry_ms: int = RETRY_MS, beat_ms: int = BEAT_MS
+        self,
+        node: str,
+        journal: "Journal",
+        build: "Callable[[Any], Function]",
+        retry_ms: int = RETRY_MS,
+        beat_ms: int = BEAT_MS,
+        copier: "Copier" = at_once,
     ) -> None:
         self.node = node
         self.counts = {"malformed": 0, "refused": 0}
@@ -120,6 +129,7 @@ class Host:
         self._build = build
         self._retry_ms = retry_ms
         self._beat_ms = beat_ms
+        self._copier = copier
         self._slots: dict[str, _Slot] = {}
         self._out: list[tuple[str, bytes]] = []
         self._removed = False
@@ -228,6 +238,8 @@ class Host:
         if snapshot is not None:
             self._journal.snapshot(name, snapshot)
             slot.size, slot.logged, slot.fresh = len(snapshot), 0, False
+            if slot.leading:
+                slot.leading.size = slot.size
         if entries:
             self._journal.append(name, entries)
             slot.logged += sum([len(entry) for entry in entries])
@@ -271,7 +283,9 @@ class Host:
             slot.replica, slot.fresh = self._empty(assignment), True
         if slot.replica is not None:
             slot.joined = [0, 0, 0]
-            slot.leading = Leading(self.node, slot.replica, assignment, slot.join, slot.synced, self._retry_ms)
+            slot.leading = Leading(
+                self.node, slot.replica, assignment, slot.join, slot.synced, self._retry_ms, self._copier, slot.size
+            )
         else:
             self.counts["refused"] += 1
 

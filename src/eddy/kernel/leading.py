@@ -18,10 +18,14 @@ from eddy.kernel.store import RamStore
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
     from typing import Any
 
     from eddy.kernel.assignment import Assignment
     from eddy.kernel.replica import Replica
+
+    Copy = Callable[[], bytes | None]
+    Copier = Callable[[Replica, int], Copy]
 
 LOG_BYTES = 262144
 AHEAD = 1024  # entries that are not committed yet, at which no more inputs are taken
@@ -29,23 +33,61 @@ NEAR = 64  # entries that a follower may be behind when it becomes one that must
 LAZY = 64  # acknowledgements of consumers that wait for an entry to travel with
 
 
-class _Join:
-    """A follower's copy: a stream of the hop with the snapshot, its end, and every entry since."""
+def at_once(replica: "Replica", size: int) -> "Copy":
+    """Take a snapshot now: what a host without processes does."""
+    data = replica.snapshot()
+    return lambda: data
 
-    def __init__(self, instance: str, number: int, term: int, snapshot: bytes, index: int) -> None:
-        store = RamStore()
-        store.put(numbering(number.to_bytes(JOIN_BYTES, "big")))
+
+class _Join:
+    """A follower's copy: a stream of the hop with the snapshot, its end, and every entry since.
+
+    Args:
+        instance, term: Whose.
+        number: Of the join.
+        copy: Gives the snapshot when it is complete, None before.
+        index: Entries in the snapshot.
+    """
+
+    def __init__(self, instance: str, term: int, number: int, copy: "Copy", index: int) -> None:
         self.number = number
-        self.box = Outbox(log_of(term), instance, store, 1 << 16, len(snapshot) + (16 << 20), 1, term)
-        for at in range(0, len(snapshot), BATCH_BYTES):
-            self.box.keep(0, snapshot[at : at + BATCH_BYTES])
-        self.box.keep(0, None)
-        self._first = self.box.next()  # number of the first entry
+        self.box: Outbox | None = None
+        self._instance = instance
+        self._term = term
+        self._copy = copy
         self._index = index
+        self._later: list[bytes] = []  # entries since, while the snapshot is not complete
+        self._first = 0  # number of the first entry
+        self.fill()
+
+    def fill(self) -> bool:
+        """Put the snapshot into the stream when it is complete; whether it is there."""
+        if self.box is None:
+            snapshot = self._copy()
+            if snapshot is None:
+                return False
+            store = RamStore()
+            store.put(numbering(self.number.to_bytes(JOIN_BYTES, "big")))
+            self.box = Outbox(log_of(self._term), self._instance, store, 1 << 16, len(snapshot) + (16 << 20), 1, self._term)
+            for at in range(0, len(snapshot), BATCH_BYTES):
+                self.box.keep(0, snapshot[at : at + BATCH_BYTES])
+            self.box.keep(0, None)
+            self._first = self.box.next()
+            for entry in self._later:
+                self.box.keep(0, [entry])
+            self._later = []
+        return True
+
+    def keep(self, entry: bytes) -> None:
+        """One more entry."""
+        if self.box is None:
+            self._later.append(entry)
+        else:
+            self.box.keep(0, [entry])
 
     def acked(self) -> int:
         """Entries that the follower has, -1 while it has no snapshot."""
-        more = self.box.floor() - self._first
+        more = self.box.floor() - self._first if self.box else -1
         return self._index + more if more >= 0 else -1
 
 
@@ -59,6 +101,8 @@ class Leading:
         join: Number of the last join that this node began as owner.
         synced: What `synced` was before a restart: the hub may count on these nodes, although the assignment here is older.
         retry_ms: What is not answered is sent again after this time.
+        copier: Takes snapshots for followers, given the replica and about how large it is.
+        size: That, bytes.
 
     Attributes:
         entries: Encoded entries to be written to the journal before `written` is called.
@@ -67,12 +111,22 @@ class Leading:
     """
 
     def __init__(
-        self, node: str, replica: "Replica", assignment: "Assignment", join: int, synced: list[str], retry_ms: int = RETRY_MS
+        self,
+        node: str,
+        replica: "Replica",
+        assignment: "Assignment",
+        join: int,
+        synced: list[str],
+        retry_ms: int = RETRY_MS,
+        copier: "Copier" = at_once,
+        size: int = 0,
     ) -> None:
         self.replica = replica
         self.entries: list[bytes] = []
         self.join = join
         self.fenced = False
+        self.size = size
+        self._copier = copier
         self._node = node
         self._instance = assignment.instance
         self._retry_ms = retry_ms
@@ -145,7 +199,7 @@ class Leading:
     def logged(self, follower: str, ack: bytes) -> None:
         """A follower has entries; raises CodecError, SampleError."""
         join = self._joins.get(follower)
-        if join is None:
+        if join is None or join.box is None:
             return
         before = join.box.floor()
         try:
@@ -182,7 +236,7 @@ class Leading:
             if acks:
                 self._answer(Batch(entry[1]).origin, acks)
             for join in self._joins.values():
-                join.box.keep(0, [data])
+                join.keep(data)
         self._writing, self.entries = [], []
         self._commit()
 
@@ -193,7 +247,7 @@ class Leading:
         out = self._answers + self._outlets.speak(now_ms, self._released)
         self._answers = []
         for node, join in self._joins.items():
-            if node not in self._sent or now_ms - self._sent[node] >= self._retry_ms:
+            if join.fill() and join.box and (node not in self._sent or now_ms - self._sent[node] >= self._retry_ms):
                 batch = join.box.batch(LOG_BYTES)
                 if batch is not None:
                     self._sent[node] = now_ms
@@ -212,7 +266,8 @@ class Leading:
         """Begin a join; its snapshot is of now."""
         self.join += 1
         self._near = [name for name in self._near if name != node]
-        self._joins[node] = _Join(self._instance, self.join, self._assignment.term, self.replica.snapshot(), self.replica.index)
+        copy = self._copier(self.replica, self.size)
+        self._joins[node] = _Join(self._instance, self._assignment.term, self.join, copy, self.replica.index)
         self._sent.pop(node, None)
 
     def _commit(self) -> None:

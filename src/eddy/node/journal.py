@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from eddy.knowledge.spool import check_durable, transaction
 
 _TABLES = (
-    "CREATE TABLE IF NOT EXISTS host_replicas (instance TEXT PRIMARY KEY, meta BLOB, snapshot BLOB) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS host_replicas (instance TEXT PRIMARY KEY, meta BLOB NOT NULL) WITHOUT ROWID",
+    # Apart from the meta: SQLite writes a row as a whole, and the meta changes while others wait.
+    "CREATE TABLE IF NOT EXISTS host_snapshots (instance TEXT PRIMARY KEY, snapshot BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS host_entries (n INTEGER PRIMARY KEY, instance TEXT NOT NULL, entry BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS host_entries_of ON host_entries (instance, n)",
 )
@@ -32,20 +34,18 @@ class SqliteJournal:
     def load(self) -> Iterator[tuple[str, bytes, bytes | None, list[bytes]]]:
         """(instance, meta, snapshot, entries) as committed."""
         self._open = []
-        for instance, meta, snapshot in self._connection.execute("SELECT * FROM host_replicas ORDER BY instance").fetchall():
-            rows = self._connection.execute("SELECT entry FROM host_entries WHERE instance = ? ORDER BY n", (instance,))
-            yield instance, meta, snapshot, [entry for (entry,) in rows]
+        rows = "SELECT instance, meta, snapshot FROM host_replicas LEFT JOIN host_snapshots USING (instance) ORDER BY instance"
+        for instance, meta, snapshot in self._connection.execute(rows).fetchall():
+            entries = self._connection.execute("SELECT entry FROM host_entries WHERE instance = ? ORDER BY n", (instance,))
+            yield instance, meta, snapshot, [entry for (entry,) in entries]
 
     def meta(self, instance: str, data: bytes) -> None:
         """Replace the meta."""
-        self._later(
-            "INSERT INTO host_replicas (instance, meta) VALUES (?, ?) ON CONFLICT (instance) DO UPDATE SET meta = excluded.meta",
-            [(instance, data)],
-        )
+        self._later("INSERT OR REPLACE INTO host_replicas VALUES (?, ?)", [(instance, data)])
 
     def snapshot(self, instance: str, data: bytes) -> None:
         """Replace the snapshot, and forget all entries."""
-        self._later("UPDATE host_replicas SET snapshot = ? WHERE instance = ?", [(data, instance)])
+        self._later("INSERT OR REPLACE INTO host_snapshots VALUES (?, ?)", [(instance, data)])
         self._later("DELETE FROM host_entries WHERE instance = ?", [(instance,)])
 
     def append(self, instance: str, entries: list[bytes]) -> None:
@@ -54,8 +54,8 @@ class SqliteJournal:
 
     def remove(self, instance: str) -> None:
         """Forget an instance."""
-        self._later("DELETE FROM host_replicas WHERE instance = ?", [(instance,)])
-        self._later("DELETE FROM host_entries WHERE instance = ?", [(instance,)])
+        for table in ("host_replicas", "host_snapshots", "host_entries"):
+            self._later(f"DELETE FROM {table} WHERE instance = ?", [(instance,)])  # noqa: S608 - one of three names
 
     def commit(self) -> None:
         """One transaction for everything since the last one; raises StorageFull."""

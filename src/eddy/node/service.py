@@ -12,6 +12,7 @@ from eddy.fabric.mesh import Mesh
 from eddy.kernel.function import Function
 from eddy.kernel.host import Host
 from eddy.knowledge.spool import connect
+from eddy.node.copying import forked
 from eddy.node.journal import SqliteJournal
 
 _WAIT_S = 0.01
@@ -40,7 +41,7 @@ def serve(name: str, folder: Path, listen: str, others: list[str]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     folder.mkdir(parents=True, exist_ok=True)
-    host = Host(name, SqliteJournal(connect(folder / f"{name}.db")), build)
+    host = Host(name, SqliteJournal(connect(folder / f"{name}.db")), build, copier=forked)
     mesh = Mesh(["@" + name], listen, others)
     try:
         while going:

@@ -8,7 +8,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eddy.hub.control import Control
 from eddy.hub.terms import Terms, open_database
@@ -18,8 +18,12 @@ from eddy.kernel.function import Function
 from eddy.kernel.hop import Gap, Inbox, Outbox, Record, numbering
 from eddy.kernel.host import Host
 from eddy.kernel.outlets import Outlets
+from eddy.kernel.replica import Replica
 from eddy.kernel.store import RamStore
 from eddy.node.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from eddy.kernel.leading import Copy
 
 HUB = "@"
 POLL_MS = 20
@@ -147,8 +151,13 @@ class Cluster:
             self.hub = Control(self.terms)
             return
         machine = self.machines[name]
-        machine.host = Host(name, SqliteJournal(machine.disk), self._build)
+        machine.host = Host(name, SqliteJournal(machine.disk), self._build, copier=self._slowly)
         self._schedule(0, "@" + name, None)
+
+    def _slowly(self, replica: Replica, size: int) -> "Copy":
+        """A snapshot that takes its time, as one from a fork does, when the network has faults as well."""
+        data, ready = replica.snapshot(), self.now_ms + (self._random.randint(0, 60) if self.faults.chance else 0)
+        return lambda: data if self.now_ms >= ready else None
 
     def crash(self, name: str) -> None:
         """kill -9."""
