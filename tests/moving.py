@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from eddy.kernel.charter import Charter
 from eddy.kernel.function import Function, Sample
 from eddy.sim.cluster import HUB, Cluster, Faults
 
@@ -37,6 +38,29 @@ class Counter(Function):
         self.inputs, self.ticks = state
 
 
+class Settable(Counter):
+    """A later version, with something to set."""
+
+    add = 0
+
+    def configure(self, settings: dict[str, Any]) -> list[Any]:
+        """`add` is added to what it says."""
+        self.add = settings["add"]
+        return []
+
+    def on(self, sample: Sample) -> list[Any]:
+        """As before, and more."""
+        return [[value[0] + self.add, *value[1:]] for value in super().on(sample)]
+
+    def state(self) -> Any:
+        """Both counts, and what is set."""
+        return [self.inputs, self.ticks, self.add]
+
+    def restore(self, state: Any) -> None:
+        """Of this version, or of the one before."""
+        self.inputs, self.ticks, self.add = [*state, 0][:3]
+
+
 class Even(Function):
     """Emits nothing for every other sample."""
 
@@ -45,7 +69,12 @@ class Even(Function):
         return [sample.value] if sample.value[0] % 2 == 0 else []
 
 
-FUNCTIONS: dict[str, type[Function]] = {"counter": Counter, "even": Even}
+FUNCTIONS: dict[str, type[Function]] = {"counter": Counter, "settable": Settable, "even": Even}
+
+
+def charter(instance: str, program: Any, stream: str, inputs: list[str], stay: bool = False) -> Charter:
+    """One that may be anywhere."""
+    return Charter(instance, 1, program, {}, instance[:3].encode(), stream, inputs, [], stay)
 
 
 class App:
@@ -58,14 +87,15 @@ class App:
         count_held: tuple[str, ...] = (),
         even_held: tuple[str, ...] = (),
         every_ms: tuple[int, int] = (2, 3),
+        stay: bool = False,
     ) -> None:
         self._every_ms = every_ms
         self.cluster = Cluster(NODES, lambda program: FUNCTIONS[program](), seed, faults)
         self.sources = [self.cluster.add_source(name, ["count"]) for name in ("s1", "s2")]
         self.k1, self.k2 = self.cluster.add_sink("k1"), self.cluster.add_sink("k2")
         assert self.cluster.hub
-        self.cluster.hub.place("count", "counter", "counted", ["even", "k2"], "a", list(count_held), b"cnt")
-        self.cluster.hub.place("even", "even", "evens", ["k1"], "c", list(even_held), b"evn")
+        self.cluster.hub.place(charter("count", "counter", "counted", ["s1", "s2"], stay), ["even", "k2"], "a", list(count_held))
+        self.cluster.hub.place(charter("even", "even", "evens", ["count"], stay), ["k1"], "c", list(even_held))
 
     def run(self, ms: int) -> None:
         """Time passes, and samples are taken."""
@@ -119,14 +149,15 @@ class App:
             assert terms == sorted(terms)
 
 
-def journey(faults: Faults | None = None, crash: tuple[int, str, bool] | None = None) -> App:
+def journey(faults: Faults | None = None, crash: tuple[int, str, bool] | None = None, stay: bool = False) -> App:
     """Two moves and a fail-over, with at most one thing that goes wrong.
 
     Args:
         faults: What the network does.
+        stay: What the functions do on a partition.
         crash: (step, machine, whether before it did anything) of a crash.
     """
-    app = App(1, faults, count_held=("b",), every_ms=(7, 11))
+    app = App(1, faults, count_held=("b",), every_ms=(7, 11), stay=stay)
     cluster = app.cluster
     if crash:
         cluster.crash_at[crash[0]] = (crash[1], crash[2])
@@ -141,15 +172,19 @@ def journey(faults: Faults | None = None, crash: tuple[int, str, bool] | None = 
     return app
 
 
-def one_way() -> App:
-    """The owner is heard by everybody but the node that has a copy, and then dies; the same with the node to which it shall move."""
+def one_way(cut_ms: int = 300) -> App:
+    """The owner is heard by everybody but the node that has a copy, and then dies; the same with the node to which it shall move.
+
+    Args:
+        cut_ms: How long it is so; beyond 3,000 the hub no longer counts on the copy.
+    """
     app = App(2, count_held=("b",), even_held=("a",))
     cluster = app.cluster
     assert cluster.hub
     app.run(100)
     cluster.cut = {("a", "@b"), ("c", "@b")}
     cluster.hub.move("even", "b")
-    app.run(300)
+    app.run(cut_ms)
     cluster.crash("a")
     app.run(2000)
     cluster.crash("c")
@@ -163,7 +198,7 @@ def wander(seed: int, moves: int, chance: float = 0.02) -> App:
     """Moves at random, while machines crash and links are cut at random, and messages go astray."""
     rng = random.Random(seed)
     held = [(), ("b",), ("b", "c")]
-    app = App(seed, Faults(chance=chance), held[seed % 3], held[seed // 3 % 3])
+    app = App(seed, Faults(chance=chance), held[seed % 3], held[seed // 3 % 3], stay=seed % 2 == 0)
     cluster = app.cluster
     while sum(cluster_terms(app)) < moves + 2 and cluster.now_ms < 2000 * moves + 5000:
         app.run(rng.randint(50, 500))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from moving import charter
 
 from eddy.errors import SettingError
 from eddy.hub.control import Control
@@ -12,7 +13,7 @@ from eddy.kernel.assignment import Assignment
 
 def placed(terms: Terms) -> Control:
     control = Control(terms)
-    control.place("count", "program", "counted", ["sink"], "a", ["b"], b"cnt")
+    control.place(charter("count", "program", "counted", []), ["sink"], "a", ["b"])
     return control
 
 
@@ -33,7 +34,7 @@ def test_of_two_hubs_the_slower_changes_nothing(tmp_path: Path) -> None:
     for terms, owner, won in ((one, "b", True), (two, "c", False)):
         after = Assignment.of(before.plain())
         after.version, after.term, after.owner = before.version + 1, before.term + 1, owner
-        assert terms.swap(before.version, after, "owner is " + owner, "test") is won
+        assert terms.swap(before.version, after, "owner is " + owner, "test", owner, []) is won
     assert [assignment.owner for assignment, _, _ in two.all()] == ["b"]
     assert [what for _, _, what, _ in two.decisions("count")] == ["place on a", "owner is b"]
 
@@ -41,6 +42,6 @@ def test_of_two_hubs_the_slower_changes_nothing(tmp_path: Path) -> None:
 def test_an_instance_is_placed_once_and_only_what_is_placed_moves() -> None:
     control = placed(Terms(open_database("sqlite://")))
     with pytest.raises(SettingError, match="count is placed already"):
-        control.place("count", "program", "counted", [], "b", [], b"cnt")
+        control.place(charter("count", "program", "counted", []), [], "b", [])
     with pytest.raises(SettingError, match="no coumt is placed: there are count"):
         control.move("coumt", "b")

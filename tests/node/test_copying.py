@@ -3,17 +3,18 @@
 import time
 
 import pytest
+from moving import charter
 
 from eddy.errors import OutOfMemory
 from eddy.functions.counter import Counter
-from eddy.kernel.function import TICK, Instance
+from eddy.kernel.function import TICK
 from eddy.kernel.replica import CONSUMERS, Replica
 from eddy.node import copying
 from eddy.node.copying import forked
 
 
 def replica(ballast: int = 100_000) -> Replica:
-    made = Replica(Instance(Counter(ballast), "count"), "counted", b"cnt")
+    made = Replica(charter("count", None, "counted", ["ticks"]), lambda program: Counter(ballast))
     made.apply([CONSUMERS, ["sink"], 0])
     return made
 

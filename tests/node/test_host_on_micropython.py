@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moving import charter
 
 from eddy.kernel.engines import LocalInference
 from eddy.kernel.function import Function, Sample
@@ -91,7 +92,7 @@ def test_a_forest_in_training_moves_to_a_device_and_back_and_ends_with_the_same_
     cluster = cluster_with(device)
     source, sink = cluster.add_source("rows", ["grow"]), cluster.add_sink("out")
     assert cluster.hub
-    cluster.hub.place("grow", ["grow"], "forests", ["out"], "gw1", [], b"grw")
+    cluster.hub.place(charter("grow", ["grow"], "forests", ["rows"]), ["out"], "gw1", [])
 
     def each(now_ms: int) -> None:
         if source.made < moved.ROWS:
@@ -128,7 +129,7 @@ def test_the_pumps_detector_moves_to_the_device_and_back_under_load_and_scores_a
     cluster = cluster_with(device)
     source, sink = cluster.add_source("windows", ["detect"]), cluster.add_sink("out")
     assert cluster.hub
-    cluster.hub.place("detect", program, "scores", ["out"], "gw1", [], b"det")
+    cluster.hub.place(charter("detect", program, "scores", ["windows"]), ["out"], "gw1", [])
 
     def each(now_ms: int) -> None:
         if now_ms % 5 == 0 and source.made < 300:

@@ -3,10 +3,14 @@
 from collections.abc import Callable
 
 import pytest
-from moving import NODES, App, cluster_terms, journey, one_way, wander
+from moving import NODES, App, charter, cluster_terms, journey, one_way, wander
 
-from eddy.hub.control import Control
+from eddy.errors import Refused
+from eddy.hub.control import Control, Peer
+from eddy.kernel.assignment import ASSIGN, BATCH, Assignment, message
+from eddy.kernel.hop import Outbox
 from eddy.kernel.leading import Leading, _Join
+from eddy.kernel.store import RamStore
 from eddy.sim.cluster import HUB, Faults
 
 ALL = [pytest.mark.soak, pytest.mark.timeout(3600)]
@@ -57,6 +61,119 @@ def test_a_node_that_was_cut_off_is_not_heard_and_is_told_what_it_no_longer_owns
     app.check()
 
 
+def cut_off(app: App, node: str) -> None:
+    """Nothing passes between a node and the other machines; sources and sinks go on with it."""
+    others = [other for other in NODES if other != node]
+    out = {(node, to) for to in [*(f"@{other}" for other in others), HUB]}
+    app.cluster.cut = out | {(sender, f"@{node}") for sender in [*others, HUB]}
+
+
+def test_an_owner_that_stays_goes_on_while_it_is_cut_off_and_nobody_takes_over() -> None:
+    app = App(8, count_held=("b",), stay=True)
+    app.run(300)
+    cut_off(app, "a")
+    app.run(5000)
+    heard = len(app.k2.history)
+    app.run(5000)
+    assert len(app.k2.history) > heard + 3000
+    assert (app.owner("count"), app.term("count")) == ("a", 1)
+    app.cluster.cut = set()
+    app.run(3000)
+    assert app.cluster.hub
+    assert app.cluster.hub.in_sync("count") == ["a", "b"]  # the copy has caught up
+    app.settle()
+    app.check()
+
+
+def test_an_owner_that_yields_is_silent_while_it_is_cut_off_and_another_takes_over() -> None:
+    app = App(9, count_held=("b",), stay=False)
+    app.run(300)
+    cut_off(app, "a")
+    app.run(5000)
+    assert (app.owner("count"), app.term("count")) == ("b", 2)
+    host = app.cluster.machines["a"].host
+    assert host and host.owns() == ["count"]  # nobody could tell it; it cannot be heard
+    app.cluster.cut = set()
+    app.run(1000)
+    assert host.owns() == []
+    app.settle()
+    app.check()
+
+
+def test_a_person_may_say_that_a_node_is_gone() -> None:
+    app = App(11, count_held=("b",), stay=True)
+    app.run(300)
+    app.cluster.machines["a"].reachable = False
+    app.cluster.crash("a")
+    app.run(5000)
+    assert app.owner("count") == "a"
+    assert app.cluster.hub
+    app.cluster.hub.declare_gone("a", "burnt")
+    app.run(500)
+    assert app.owner("count") == "b"
+    app.settle()
+    app.check()
+
+
+def test_a_charter_that_changes_changes_code_and_settings_and_keeps_the_state() -> None:
+    app = App(12, count_held=("b",))
+    app.run(100)
+    assert app.cluster.hub
+    later = charter("count", "settable", "counted", ["s1", "s2"])
+    later.settings = {"add": 1000}
+    assert app.cluster.hub.change(later, ["even", "k2"], {}, "a new version")
+    app.run(200)
+    app.cluster.crash("a")
+    app.run(2000)
+    app.settle()
+    heard = [record.value[0] for record in app.k2.history]
+    changed = next(index for index, value in enumerate(heard) if value > 1000)
+    assert 50 < changed < 200
+    assert heard == [number + 1 + 1000 * (number >= changed) for number in range(len(heard))]
+
+
+def test_a_removed_instance_is_forgotten_by_every_node_and_its_name_is_free_again() -> None:
+    app = App(13, count_held=("b",))
+    app.run(100)
+    assert app.cluster.hub
+    app.cluster.hub.remove("count", "no longer needed")
+    app.run(500)
+    hosts = [machine.host for machine in app.cluster.machines.values()]
+    assert all(host and host.replica("count") is None for host in hosts)
+    assert [assignment.instance for assignment, _, _ in app.cluster.terms.all()] == ["even"]
+    app.cluster.hub.place(charter("count", "counter", "counted", ["s1", "s2"]), ["k2"], "b", [])
+
+
+def test_labelled_data_is_not_held_moved_or_taken_where_it_must_not_be() -> None:
+    app = App(14)
+    cluster = app.cluster
+    assert cluster.hub
+    private = charter("secret", "counter", "secrets", ["s1"])
+    private.confined = ["a"]
+    for owner, holders in (("b", []), ("a", ["b"])):
+        with pytest.raises(Refused, match="must not be on b"):
+            cluster.hub.place(private, [], owner, holders)
+    cluster.hub.place(private, [], "a", [])
+    with pytest.raises(Refused, match="must not be on c"):
+        cluster.hub.move("secret", "c")
+    app.run(200)
+    host = cluster.machines["c"].host
+    assert host
+    forged = Assignment("secret", 9, 99, "c", ["c"], ["c"], False, False, [], {}, private.sealed)
+    host.receive(message(ASSIGN, forged.plain()))  # a hub that errs, or somebody who pretends to be it
+    assert host.replica("secret") is None
+    stranger = Outbox("raw", "pump", RamStore())
+    stranger.keep(1, 42)
+    before = len(app.k1.history)
+    host.receive(message(BATCH, "even", stranger.batch(1000)))  # a raw sample, pushed by hand
+    app.run(500)
+    assert all(record.value != 42 for record in app.k1.history[before:])
+    told = [(node, kind, instance) for node, kind, instance, _ in cluster.incidents]
+    assert ("c", "refused", "secret") in told and ("c", "refused", "even") in told
+    app.settle()
+    app.check()
+
+
 def test_while_the_hub_is_down_everything_placed_goes_on() -> None:
     app = App(6, count_held=("b",))
     app.run(100)
@@ -76,19 +193,21 @@ def test_what_a_journey_does_without_faults() -> None:
 
 
 @all_or_sample()
+@pytest.mark.parametrize("stay", [False, True], ids=["yield", "stay"])
 @pytest.mark.parametrize("fault", ["lose", "double", "delay"])
-def test_any_one_message_may_be_lost_doubled_or_late(fault: str, step: int) -> None:
-    for number in range(1, journey().cluster.messages + 1, step):
-        app = journey(Faults(**{fault: frozenset([number])}))
+def test_any_one_message_may_be_lost_doubled_or_late(fault: str, stay: bool, step: int) -> None:
+    for number in range(1 + stay, journey(stay=stay).cluster.messages + 1, 2 * step if step > 1 else 1):
+        app = journey(Faults(**{fault: frozenset([number])}), stay=stay)
         _check(app, f"{fault} message {number}")
 
 
 @all_or_sample()
 @pytest.mark.parametrize("machine", [*NODES, HUB])
 @pytest.mark.parametrize("before", [True, False], ids=["before it acts", "before it speaks"])
-def test_any_machine_may_crash_at_any_step(machine: str, before: bool, step: int) -> None:
-    for number in range(1, journey().cluster.steps + 1, step):
-        app = journey(crash=(number, machine, before))
+@pytest.mark.parametrize("stay", [False, True], ids=["yield", "stay"])
+def test_any_machine_may_crash_at_any_step(machine: str, before: bool, stay: bool, step: int) -> None:
+    for number in range(1 + stay, journey(stay=stay).cluster.steps + 1, 2 * step if step > 1 else 1):
+        app = journey(crash=(number, machine, before), stay=stay)
         _check(app, f"{machine} crashes at step {number}")
 
 
@@ -112,12 +231,42 @@ def test_a_seed_replays_identically() -> None:
 
 def _everybody_may_own(control: Control) -> None:
     """Mistake: a node that is only a replica, not in sync, becomes owner."""
-    for entry in control._entries.values():
+    for entry in control.entries.values():
         entry.assignment.in_sync = list(entry.assignment.replicas)
 
 
 def test_an_owner_that_its_followers_do_not_hear_is_not_heard_by_anybody() -> None:
     one_way().check()
+    one_way(4000).check()
+
+
+def stranded() -> App:
+    """An owner that stays is cut off from its copy and the hub, with all sources and sinks on its side; alone for long, it dies unheard."""
+    app = App(10, count_held=("b",), stay=True)
+    app.run(600)
+    here, there = ["a", "c", "s1", "s2", "k1", "k2"], ["b", HUB]
+    names = {"a": "@a", "b": "@b", "c": "@c", HUB: HUB, "k1": "k1", "k2": "k2"}
+    out = {(sender, names[to]) for sender in here for to in there}
+    app.cluster.cut = out | {(sender, names[to]) for sender in there for to in here if to in names}
+    app.run(10_000)
+    app.cluster.crash("a")
+    assert app.cluster.hub
+    app.cluster.hub.closed("a", app.cluster.now_ms)
+    app.cluster.cut = set()
+    app.run(3000)
+    app.settle()
+    return app
+
+
+@pytest.mark.parametrize("mistake", ["quiet is dead", "closed is dead"])
+def test_taking_an_owner_that_stays_for_dead_too_early_is_noticed(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stranded().check()
+    if mistake == "quiet is dead":
+        monkeypatch.setattr(Control, "_gone", lambda self, entry, now: "" if self.alive(entry.assignment.owner, now) else "quiet")
+    else:
+        monkeypatch.setattr(Control, "closed", lambda self, node, now: setattr(self.peers.setdefault(node, Peer(now)), "dead", True))
+    with pytest.raises(AssertionError):
+        stranded().check()
 
 
 @pytest.mark.parametrize("mistake", ["speak before it is committed", "take what was sent for received", "promote who is not in sync"])
@@ -141,7 +290,8 @@ def test_the_campaign_notices_a_deliberate_mistake(mistake: str, monkeypatch: py
 
         monkeypatch.setattr(Control, "poll", anybody)
     with pytest.raises(AssertionError):
-        one_way().check()
+        one_way(4000 if mistake == "promote who is not in sync" else 300).check()
+    one_way(4000).check()
 
 
 def _check(app: App, what: str) -> None:

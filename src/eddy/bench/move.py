@@ -24,6 +24,7 @@ from eddy.fabric.mesh import Mesh, free_endpoint
 from eddy.hub import service
 from eddy.hub.terms import Terms, open_database
 from eddy.kernel.assignment import ACK, BATCH, HUB, message, read
+from eddy.kernel.charter import Charter
 from eddy.kernel.hop import Inbox, Outbox, Record, numbering
 from eddy.kernel.outlets import Outlets
 from eddy.kernel.store import RamStore
@@ -183,7 +184,8 @@ def _play(
     stage: _Stage, moves: int, kills: int, state_bytes: int, copies: int, rng: random.Random, tell: Callable[[Any], None]
 ) -> dict[str, Any]:
     program = ["eddy.functions.counter", "Counter", {"ballast": state_bytes // _INT_BYTES}]
-    order = service.place(_INSTANCE, program, "counted", ["sink"], "a", list(NODES[1 : 1 + copies]), b"cnt")
+    charter = Charter(_INSTANCE, 1, program, {}, b"cnt", "counted", ["source"], [], False)
+    order = service.place(charter, ["sink"], "a", list(NODES[1 : 1 + copies]))
     if not stage.run(lambda: len(stage.ends.history) > 200, order):
         raise DeviceFailed("the nodes did not come up within a minute")
     ends, started = stage.ends, time.monotonic()

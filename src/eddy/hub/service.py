@@ -3,21 +3,21 @@
 import argparse
 import signal
 import time
-from typing import Any
 
 from eddy.errors import EddyError
 from eddy.fabric.mesh import Mesh
 from eddy.hub.control import Control
 from eddy.hub.terms import Terms, open_database
 from eddy.kernel.assignment import HUB, message, read
+from eddy.kernel.charter import Charter, open_charter
 
 PLACE, MOVE = 100, 101
 _WAIT_S = 0.01
 
 
-def place(instance: str, program: list[Any], stream: str, consumers: list[str], owner: str, holders: list[str], birth: bytes) -> bytes:
+def place(charter: Charter, consumers: list[str], owner: str, holders: list[str]) -> bytes:
     """The order to place an instance; see `Control.place`. It may be repeated."""
-    return message(PLACE, instance, program, stream, consumers, owner, holders, birth)
+    return message(PLACE, charter.sealed, consumers, owner, holders)
 
 
 def move(instance: str, node: str) -> bytes:
@@ -50,7 +50,7 @@ def _hear(control: Control, data: bytes, now_ms: int) -> None:
     try:
         parts = read(data)
         if parts[0] == PLACE:
-            control.place(*parts[1:])
+            control.place(open_charter(parts[1]), *parts[2:])
         elif parts[0] == MOVE:
             control.move(*parts[1:])
         else:

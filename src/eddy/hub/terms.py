@@ -66,11 +66,22 @@ class Terms:
             connection.execute(_instances.update().where(_instances.c.instance == assignment.instance).values(wanted=wanted))
             self._note(connection, assignment, f"want it on {wanted}", why)
 
-    def swap(self, version: int, assignment: Assignment, what: str, why: str) -> bool:
-        """Replace the assignment of this version; False when another hub was faster, and nothing has changed."""
+    def hold(self, assignment: Assignment, holders: list[str], why: str) -> None:
+        """Other nodes shall hold copies."""
+        with self._engine.begin() as connection:
+            connection.execute(_instances.update().where(_instances.c.instance == assignment.instance).values(holders=holders))
+            self._note(connection, assignment, f"want copies on {', '.join(holders) or 'no node'}", why)
+
+    def forget(self, instance: str) -> None:
+        """An instance is no more; what was decided about it stays."""
+        with self._engine.begin() as connection:
+            connection.execute(_instances.delete().where(_instances.c.instance == instance))
+
+    def swap(self, version: int, assignment: Assignment, what: str, why: str, wanted: str, holders: list[str]) -> bool:
+        """Replace the assignment of this version, and what is wanted; False when another hub was faster, and nothing has changed."""
         here = (_instances.c.instance == assignment.instance) & (_instances.c.version == version)
         with self._engine.begin() as connection:
-            new = {"version": assignment.version, "assignment": encode(assignment.plain())}
+            new = {"version": assignment.version, "assignment": encode(assignment.plain()), "wanted": wanted, "holders": holders}
             if connection.execute(_instances.update().where(here).values(**new)).rowcount != 1:
                 return False
             self._note(connection, assignment, what, why)

@@ -12,24 +12,27 @@ from eddy.kernel.assignment import (
     AGAIN,
     ASSIGN,
     BATCH,
-    FOLLOWER,
+    ENDED,
+    HEARD,
     HUB,
     LOG,
     LOGGED,
     NEXT,
     OWNER,
     REPORT,
+    STOPPED,
     Assignment,
     message,
     read,
 )
 from eddy.kernel.batch import Batch, read_ack
+from eddy.kernel.charter import Charter, open_charter, unsigned
 from eddy.kernel.codec import decode, encode
-from eddy.kernel.errors import BadInput, EddyError
+from eddy.kernel.errors import BadInput, EddyError, Refused
 from eddy.kernel.following import Following
-from eddy.kernel.function import Function, Instance
-from eddy.kernel.leading import Leading, at_once
-from eddy.kernel.outlets import RETRY_MS
+from eddy.kernel.function import Function
+from eddy.kernel.leading import LOG_BYTES, Leading, at_once
+from eddy.kernel.outlets import BATCH_BYTES, RETRY_MS
 from eddy.kernel.replica import Replica
 
 TYPE_CHECKING = False
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Protocol
 
+    from eddy.kernel.charter import Verify
     from eddy.kernel.leading import Copier
 
     class Journal(Protocol):
@@ -62,20 +66,23 @@ if TYPE_CHECKING:
 
 
 BEAT_MS = 500
+INCIDENTS = 16  # kept until the hub has them; more are only counted
 CHECKPOINT = 65536  # bytes of log, and twice the last snapshot, after which the journal gets a new one
 
 
 class _Slot:
     """One instance on this node."""
 
-    def __init__(self, assignment: "Assignment") -> None:
+    def __init__(self, assignment: "Assignment", charter: Charter) -> None:
         self.assignment = assignment
+        self.charter = charter
         self.leading: Leading | None = None
         self.following: Following | None = None
         self.replica: Replica | None = None  # as it is between two roles
         self.joined = [0, 0, 0]  # see Following
         self.join = 0  # see Leading
         self.synced: list[str] = []  # likewise, under the term of the assignment
+        self.left: list[str] = []  # likewise
         self.logged = 0  # bytes of entries in the journal since its snapshot
         self.size = 0  # of that snapshot
         self.fresh = False  # the journal does not have its replica as it is
@@ -91,8 +98,8 @@ class _Slot:
         if self.following:
             self.joined = self.following.join
         if self.leading:
-            self.join, self.synced = self.leading.join, self.leading.synced()[:]
-        return [self.assignment.plain(), self.joined, self.join, self.synced]
+            self.join, self.synced, self.left = self.leading.join, self.leading.synced()[:], self.leading.left[:]
+        return [self.assignment.plain(), self.joined, self.join, self.synced, self.left]
 
 
 class _NotHere(Exception):
@@ -105,13 +112,15 @@ class Host:
     Args:
         node: Its name.
         journal: Keeps the replicas. Building a host is the recovery after a restart.
-        build: Makes a function from the program of its assignment.
-        retry_ms: What is not answered is sent again after this time.
+        build: Makes a function from the program of a charter. Raises Refused for what must not run here, LinkError for what is not
+            here yet.
+        verify: Whether a charter is signed by the hub that this node trusts; see `open_charter`.
+        pace: See `Leading`.
         beat_ms: The hub hears of this node at least so often.
         copier: See `Leading`.
 
     Attributes:
-        counts: `malformed` messages, `refused` roles.
+        counts: `malformed` messages, `refused` roles and samples.
     """
 
     def __init__(
@@ -119,7 +128,8 @@ class Host:
         node: str,
         journal: "Journal",
         build: "Callable[[Any], Function]",
-        retry_ms: int = RETRY_MS,
+        verify: "Verify" = unsigned,
+        pace: tuple[int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES),
         beat_ms: int = BEAT_MS,
         copier: "Copier" = at_once,
     ) -> None:
@@ -127,7 +137,8 @@ class Host:
         self.counts = {"malformed": 0, "refused": 0}
         self._journal = journal
         self._build = build
-        self._retry_ms = retry_ms
+        self._verify = verify
+        self._pace = pace
         self._beat_ms = beat_ms
         self._copier = copier
         self._slots: dict[str, _Slot] = {}
@@ -135,12 +146,19 @@ class Host:
         self._removed = False
         self._said: list[Any] | None = None  # the last report
         self._beat: int | None = None  # when
+        self._stamp = 0  # of the hub's clock, in the last HEARD
+        self._news = False  # that came since the last poll
+        self._heard_ms = 0  # when it came
+        self._incidents: list[list[Any]] = []  # [number, kind, instance, text] that the hub does not have yet
+        self._number = 0  # of the last one
+        self._known: list[tuple[str, str]] = []  # (instance, text) of those told lately: none is told twice in a row
         for instance, meta, snapshot, entries in journal.load():
             noted: Any = decode(meta)
-            slot = self._slots[instance] = _Slot(Assignment.of(noted[0]))
-            slot.noted, slot.joined, slot.join, slot.synced = noted, noted[1], noted[2], noted[3]
+            assignment = Assignment.of(noted[0])
+            slot = self._slots[instance] = _Slot(assignment, open_charter(assignment.charter, verify))
+            slot.noted, slot.joined, slot.join, slot.synced, slot.left = noted, noted[1], noted[2], noted[3], noted[4]
             if snapshot is not None:
-                slot.replica = self._empty(slot.assignment)
+                slot.replica = self._empty(slot.charter)
                 slot.replica.restore(snapshot)
                 slot.size = len(snapshot)
                 for entry in entries:
@@ -168,7 +186,9 @@ class Host:
             if parts[0] == ASSIGN:
                 self._assign(Assignment.of(parts[1]))
             elif parts[0] == BATCH:
-                self._leader(parts[1]).take(parts[2], time_ns)
+                self._take(parts[1], parts[2], time_ns)
+            elif parts[0] == HEARD:
+                self._heard(parts[1], parts[2])
             elif parts[0] == ACK:
                 self._leader(read_ack(parts[2])[1]).acked(parts[1], parts[2])
             elif parts[0] == NEXT:
@@ -199,6 +219,8 @@ class Host:
         Raises:
             StorageFull: Nothing was written and nothing will be said: make room, then build the host anew.
         """
+        if self._news:
+            self._news, self._heard_ms = False, now_ms
         written = [self._write(slot, now_ms, time_ns) for slot in self._slots.values()]
         if any(written) or self._removed:
             self._removed = False
@@ -220,6 +242,7 @@ class Host:
         entries: list[bytes] = []
         snapshot = None
         if slot.leading:
+            slot.leading.wait(now_ms, self._heard_ms)
             slot.leading.order(now_ms, time_ns)
             entries = slot.leading.entries
             if slot.fresh or slot.logged > max(CHECKPOINT, 2 * slot.size):
@@ -245,6 +268,44 @@ class Host:
             slot.logged += sum([len(entry) for entry in entries])
         return True
 
+    def feed(self, instance: str, readings: "list[Any]", time_ns: int) -> bool:
+        """What a driver on this node has read for an instance that it owns.
+
+        Args:
+            readings: [[time_ns, value] ...]; none for the end of its data.
+            time_ns: Now.
+
+        Returns:
+            False when it cannot be taken now: offer it again.
+        """
+        slot = self._slots.get(instance)
+        return bool(slot and slot.leading and slot.leading.feed(readings, time_ns))
+
+    def incident(self, kind: str, instance: str, text: str) -> None:
+        """Something that the hub should write down; what was told lately is not told again."""
+        if (instance, text) in self._known:
+            return
+        self._known = self._known[-INCIDENTS:] + [(instance, text)]
+        if len(self._incidents) < INCIDENTS:
+            self._number += 1
+            self._incidents.append([self._number, kind, instance, text])
+
+    def _heard(self, stamp: int, number: int) -> None:
+        """The hub has heard this node."""
+        self._stamp, self._news = stamp, True
+        self._incidents = [incident for incident in self._incidents if incident[0] > number]
+
+    def _take(self, name: str, data: bytes, time_ns: int) -> None:
+        leading = self._leader(name)
+        leading.take(data, time_ns)
+        while leading.refused:
+            stream, origin = leading.refused.pop()
+            self._refuse(name, "samples of %s from %s: it takes %s" % (stream, origin, ", ".join(leading.replica.charter.inputs) or "none"))
+
+    def _refuse(self, name: str, what: str) -> None:
+        self.counts["refused"] += 1
+        self.incident("refused", name, "%s refuses %s" % (self.node, what))
+
     def _assign(self, assignment: Assignment) -> None:
         name = assignment.instance
         slot = self._slots.get(name)
@@ -256,36 +317,51 @@ class Host:
                 self._journal.remove(name)
                 self._removed = True
             return
+        charter = slot.charter if slot and slot.charter.sealed == assignment.charter else self._open(assignment)
         if slot is None:
-            slot = self._slots[name] = _Slot(assignment)
-        before, slot.assignment = slot.assignment, assignment
+            slot = self._slots[name] = _Slot(assignment, charter)
+        before, slot.assignment, slot.charter = slot.assignment, assignment, charter
         if assignment.term == before.term:
             if slot.leading:
                 slot.leading.assign(assignment)
+                slot.leading.become(charter)
             if slot.leading or slot.following:
                 return
         if slot.following and (slot.following.snapshot or slot.following.entries):
             slot.fresh = True  # what it has just followed is not in the journal yet
         slot.replica = slot.held()
-        slot.leading, slot.following, slot.synced = None, None, []
+        slot.leading, slot.following, slot.synced, slot.left = None, None, [], []
         self._play(slot)
+
+    def _open(self, assignment: "Assignment") -> Charter:
+        """The charter of an assignment, when this node may play a part in it; raises ManifestError, Refused, LinkError."""
+        try:
+            charter = open_charter(assignment.charter, self._verify)
+            if charter.instance != assignment.instance or not charter.may_be_on(self.node):
+                raise Refused("it: what comes in may be on %s only" % ", ".join(charter.confined))
+            self._build(charter.program)
+        except Refused as error:
+            self._refuse(assignment.instance, str(error))
+            raise
+        return charter
 
     def _play(self, slot: _Slot) -> None:
         """Take up the role that the assignment gives."""
         assignment = slot.assignment
         if assignment.owner != self.node:
             slot.following = Following(
-                assignment.instance, self.node, lambda: self._empty(slot.assignment), slot.replica, slot.joined
+                assignment.instance, self.node, lambda: self._empty(slot.charter), slot.replica, slot.joined
             )
             self._out.append(("@" + assignment.owner, message(NEXT, assignment.instance, "@" + self.node)))
             return
         if slot.replica is None and not assignment.born:
-            slot.replica, slot.fresh = self._empty(assignment), True
+            slot.replica, slot.fresh = self._empty(slot.charter), True
         if slot.replica is not None:
             slot.joined = [0, 0, 0]
             slot.leading = Leading(
-                self.node, slot.replica, assignment, slot.join, slot.synced, self._retry_ms, self._copier, slot.size
+                self.node, slot.replica, assignment, slot.join, slot.synced, slot.left, self._pace, self._copier, slot.size
             )
+            slot.leading.become(slot.charter)
         else:
             self.counts["refused"] += 1
 
@@ -301,20 +377,25 @@ class Host:
             raise _NotHere
         return slot.leading
 
-    def _empty(self, assignment: Assignment) -> Replica:
-        instance = Instance(self._build(assignment.program), assignment.instance)
-        return Replica(instance, assignment.stream, assignment.birth)
+    def _empty(self, charter: Charter) -> Replica:
+        return Replica(charter, self._build, self._verify)
 
     def _report(self, now_ms: int, out: "list[tuple[str, bytes]]") -> None:
         """Tell the hub at once what changed, and now and then that this node is alive."""
-        held, changed = [], []
+        held: list[Any] = []
+        changed: list[Any] = []
         for name in sorted(self._slots):
             slot = self._slots[name]
             replica, leading = slot.held(), slot.leading
-            state = [name, slot.assignment.term, slot.assignment.version, OWNER if leading else FOLLOWER]
-            rest: list[Any] = [leading is not None and leading.stopped(), slot.synced if leading else []]
-            held.append(state + [replica.index if replica else -1] + rest)
-            changed.append(state + rest + [replica is not None])
+            flags = (OWNER | (STOPPED if leading.stopped() else 0)) if leading else 0
+            flags |= ENDED if replica and replica.ended else 0
+            synced, left, lagging = (slot.synced, slot.left, leading.lagging) if leading else ([], [], [])
+            index, faults, fault, pending = (replica.index, replica.faults, replica.fault, replica.pending()) if replica else (-1, 0, "", 0)
+            assignment = slot.assignment
+            state = [name, assignment.term, assignment.version, flags, index, synced, left, lagging, faults, fault, pending]
+            held.append(state)
+            changed.append(state[:4] + [index >= 0] + state[5:9])
+        changed.append(self._number)
         if changed != self._said or self._beat is None or now_ms - self._beat >= self._beat_ms:
             self._said, self._beat = changed, now_ms
-            out.append((HUB, message(REPORT, self.node, held)))
+            out.append((HUB, message(REPORT, self.node, held, self._stamp, self._incidents)))

@@ -13,7 +13,7 @@ from eddy.kernel.following import JOIN_BYTES, log_of
 from eddy.kernel.function import TICK
 from eddy.kernel.hop import Outbox, numbering
 from eddy.kernel.outlets import BATCH_BYTES, RETRY_MS, Outlets
-from eddy.kernel.replica import ACKED, CONSUMERS, INPUT
+from eddy.kernel.replica import ACKED, CHARTER, CONSUMERS, INPUT, READ
 from eddy.kernel.store import RamStore
 
 MYPY = False
@@ -22,12 +22,14 @@ if MYPY:
     from typing import Any
 
     from eddy.kernel.assignment import Assignment
+    from eddy.kernel.charter import Charter
     from eddy.kernel.replica import Replica
 
     Copy = Callable[[], bytes | None]
     Copier = Callable[[Replica, int], Copy]
 
 LOG_BYTES = 262144
+ALONE_MS = 3000  # without the hub and without its followers, after which an owner that stays goes on alone
 AHEAD = 1024  # entries that are not committed yet, at which no more inputs are taken
 NEAR = 64  # entries that a follower may be behind when it becomes one that must have everything
 LAZY = 64  # acknowledgements of consumers that wait for an entry to travel with
@@ -47,10 +49,12 @@ class _Join:
         number: Of the join.
         copy: Gives the snapshot when it is complete, None before.
         index: Entries in the snapshot.
+        max_bytes: Of a message of this stream.
     """
 
-    def __init__(self, instance: str, term: int, number: int, copy: "Copy", index: int) -> None:
+    def __init__(self, instance: str, term: int, number: int, copy: "Copy", index: int, max_bytes: int) -> None:
         self.number = number
+        self.max_bytes = max_bytes
         self.box: Outbox | None = None
         self._instance = instance
         self._term = term
@@ -69,8 +73,9 @@ class _Join:
             store = RamStore()
             store.put(numbering(self.number.to_bytes(JOIN_BYTES, "big")))
             self.box = Outbox(log_of(self._term), self._instance, store, 1 << 16, len(snapshot) + (16 << 20), 1, self._term)
-            for at in range(0, len(snapshot), BATCH_BYTES):
-                self.box.keep(0, snapshot[at : at + BATCH_BYTES])
+            piece = min(self.max_bytes, BATCH_BYTES)
+            for at in range(0, len(snapshot), piece):
+                self.box.keep(0, snapshot[at : at + piece])
             self.box.keep(0, None)
             self._first = self.box.next()
             for entry in self._later:
@@ -100,14 +105,18 @@ class Leading:
         assignment: Of this node as owner.
         join: Number of the last join that this node began as owner.
         synced: What `synced` was before a restart: the hub may count on these nodes, although the assignment here is older.
-        retry_ms: What is not answered is sent again after this time.
+        left: What `left` was.
+        pace: (ms after which what is not answered is sent again, most bytes of a batch of outputs, of a message of the log).
         copier: Takes snapshots for followers, given the replica and about how large it is.
         size: That, bytes.
 
     Attributes:
         entries: Encoded entries to be written to the journal before `written` is called.
-        join: As above, to be written to the journal with them, and so is `synced`.
+        join: As above, to be written to the journal with them, and so are `synced` and `left`.
+        left: Nodes in sync that this owner goes on without, because neither they nor the hub were heard: durable before it does.
+        lagging: Nodes that this owner waits for in vain, and wants off the list.
         fenced: Somebody has heard of a later owner.
+        refused: (stream, origin) of batches that this instance must not take.
     """
 
     def __init__(
@@ -117,7 +126,8 @@ class Leading:
         assignment: "Assignment",
         join: int,
         synced: list[str],
-        retry_ms: int = RETRY_MS,
+        left: list[str],
+        pace: tuple[int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES),
         copier: "Copier" = at_once,
         size: int = 0,
     ) -> None:
@@ -129,7 +139,10 @@ class Leading:
         self._copier = copier
         self._node = node
         self._instance = assignment.instance
-        self._retry_ms = retry_ms
+        self._retry_ms, batch_bytes, self._log_bytes = pace
+        self.left = left
+        self.lagging: list[str] = []
+        self.refused: list[tuple[str, str]] = []
         self._waiting: list[list[Any]] = []  # entries to be
         self._lazy: list[list[Any]] = []
         self._writing: list[list[Any]] = []
@@ -141,10 +154,12 @@ class Leading:
         self._near: list[str] = []
         self._committed = -1
         self._released = 0
-        self._outlets = Outlets(replica.outboxes, retry_ms)
+        self._outlets = Outlets(replica.outboxes, self._retry_ms, batch_bytes)
         self._sent: dict[str, int] = {}  # when, to a follower, ms
         self._due: int | None = None  # of the next tick, ms
         self._wanted: list[str] | None = None
+        self._revision = replica.charter.revision
+        self._stuck: int | None = None  # since when nothing was committed although something waits for it, ms
         replica.lead(assignment.term)
         self.assign(assignment)
         # What they have sent to an owner before this one may have been lost with it.
@@ -153,12 +168,20 @@ class Leading:
     def assign(self, assignment: "Assignment") -> None:
         """A later assignment of the same term."""
         self._assignment = assignment
-        nodes = [name for name in assignment.replicas + assignment.in_sync if name != self._node]
+        charter = self.replica.charter
+        nodes = [name for name in assignment.replicas + assignment.in_sync if name != self._node and charter.may_be_on(name)]
+        self._outlets.narrow = assignment.narrow
         for name in list(self._joins):
             if name not in nodes:
                 del self._joins[name]
-        self._synced = [name for name in self._synced if name in nodes]
         self._near = [name for name in self._near if name in nodes]
+        # Whom the hub has taken off the list is not counted on any more, whatever this owner has told it before.
+        self._synced = [name for name in self._synced if name in assignment.in_sync]
+        self.left = [name for name in self.left if name in assignment.in_sync]
+        for name in self.lagging:
+            if name not in assignment.in_sync and name in self._joins:
+                self._begin(name)
+        self.lagging = [name for name in self.lagging if name in assignment.in_sync]
         for name in nodes:
             if name not in self._joins:
                 self._begin(name)
@@ -167,15 +190,32 @@ class Leading:
             self._waiting.append([CONSUMERS, assignment.consumers, 0])
         self._commit()
 
+    def become(self, charter: "Charter") -> None:
+        """A later revision of what it is."""
+        if charter.revision > self._revision:
+            self._revision = charter.revision
+            self._waiting.append([CHARTER, charter.sealed, 0])
+
+    def feed(self, readings: "list[Any]", time_ns: int) -> bool:
+        """What a driver has read, [[time_ns, value] ...], none for the end of its data; False when it cannot be taken now."""
+        if self._assignment.stop or self._busy():
+            return False
+        self._waiting.append([READ, readings, time_ns])
+        return True
+
     def take(self, data: bytes, time_ns: int) -> None:
         """A batch of an input. Ignored when it cannot be taken now: its sender repeats it.
 
         Raises:
             CodecError, SampleError: No batch.
         """
-        repeated = self.replica.repeated(data)
+        batch = Batch(data)
+        if batch.origin not in self.replica.charter.inputs:
+            self.refused.append((batch.stream, batch.origin))
+            return
+        repeated = self.replica.repeated(batch, data)
         if repeated is not None:
-            self._answer(Batch(data).origin, repeated)
+            self._answer(batch.origin, repeated)
         elif not self._assignment.stop and not self._busy():
             self._waiting.append([INPUT, data, time_ns])
 
@@ -209,6 +249,8 @@ class Leading:
         except Fenced:
             self.fenced = True
         if join.box.floor() > before:
+            if follower in self.left and join.acked() >= self._committed:
+                self.left = [name for name in self.left if name != follower]  # heard again, and has everything: it counts again
             self._sent.pop(follower, None)
             self._commit()
 
@@ -216,6 +258,28 @@ class Leading:
         """A follower has lost what came before in a join."""
         if follower in self._joins and self._joins[follower].number == number:
             self._begin(follower)
+
+    def wait(self, now_ms: int, heard_ms: int) -> None:
+        """See for whom this owner waits in vain: the hub may take them off the list. Without the hub, one that stays goes on alone.
+
+        Then the hub does not replace it meanwhile: it has not answered the hub for so long that even if its connection is closed, the
+        hub cannot know whether it was alone before, and so does not take it for dead.
+
+        Args:
+            heard_ms: When this node heard the hub last.
+        """
+        if self._committed >= self.replica.index:
+            self._stuck, self.lagging = None, []
+        elif self._stuck is None:
+            self._stuck = now_ms
+        elif now_ms - self._stuck >= ALONE_MS:
+            self.lagging = [name for name in self._required() if self._joins[name].acked() < self.replica.index]
+            if self.replica.charter.stay and now_ms - heard_ms >= ALONE_MS:
+                self.left = self.left + self.lagging
+                for name in self.lagging:
+                    self._begin(name)
+                self._synced = [name for name in self._synced if name not in self.left]
+                self._stuck, self.lagging = None, []
 
     def order(self, now_ms: int, time_ns: int) -> None:
         """Turn what is waiting into `entries`."""
@@ -244,11 +308,12 @@ class Leading:
         """(to, message) of everything that may leave now."""
         if self.fenced:
             return []
+        self._commit()
         out = self._answers + self._outlets.speak(now_ms, self._released)
         self._answers = []
         for node, join in self._joins.items():
             if join.fill() and join.box and (node not in self._sent or now_ms - self._sent[node] >= self._retry_ms):
-                batch = join.box.batch(LOG_BYTES)
+                batch = join.box.batch(join.max_bytes)
                 if batch is not None:
                     self._sent[node] = now_ms
                     out.append(("@" + node, message(LOG, self._instance, batch)))
@@ -267,7 +332,8 @@ class Leading:
         self.join += 1
         self._near = [name for name in self._near if name != node]
         copy = self._copier(self.replica, self.size)
-        self._joins[node] = _Join(self._instance, self._assignment.term, self.join, copy, self.replica.index)
+        most = min(self._log_bytes, self._assignment.narrow.get("@" + node, self._log_bytes))
+        self._joins[node] = _Join(self._instance, self._assignment.term, self.join, copy, self.replica.index, most)
         self._sent.pop(node, None)
 
     def _commit(self) -> None:
@@ -275,9 +341,9 @@ class Leading:
             # Under load a follower is always a little behind: nothing more is committed without it from here on, so that it catches up.
             if name not in self._near and join.acked() >= 0 and self.replica.index - join.acked() <= NEAR:
                 self._near.append(name)
-        required = [name for name in self._assignment.in_sync if name != self._node] + self._synced + self._near
-        safe = min([self.replica.index] + [self._joins[name].acked() for name in required])
-        self._committed = max(self._committed, safe)
+        safe = min([self.replica.index] + [self._joins[name].acked() for name in self._required()])
+        if safe > self._committed:
+            self._committed, self._stuck, self.lagging = safe, None, []
         for name in self._near:  # it has everything that anybody was ever told
             if name not in self._synced and self._joins[name].acked() >= self._committed:
                 self._synced.append(name)
@@ -287,6 +353,11 @@ class Leading:
             self._answers.extend(self._effects[done][2])
             done += 1
         del self._effects[:done]
+
+    def _required(self) -> list[str]:
+        """Followers without which nothing is committed."""
+        in_sync = [name for name in self._assignment.in_sync if name in self._joins and name not in self.left]
+        return in_sync + self._synced + self._near
 
     def _answer(self, origin: str, acks: list[bytes]) -> None:
         """Acknowledge inputs, once what they follow from is committed."""

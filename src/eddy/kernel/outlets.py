@@ -14,11 +14,17 @@ class Outlets:
     Args:
         boxes: {consumer: outbox}; may change at any time.
         retry_ms: What is not acknowledged is sent again after this time.
+        max_bytes: Of a batch.
+
+    Attributes:
+        narrow: {consumer: most bytes of a batch} of those that take less.
     """
 
-    def __init__(self, boxes: dict[str, Outbox], retry_ms: int = RETRY_MS) -> None:
+    def __init__(self, boxes: dict[str, Outbox], retry_ms: int = RETRY_MS, max_bytes: int = BATCH_BYTES) -> None:
         self.boxes = boxes
+        self.narrow: dict[str, int] = {}
         self._retry_ms = retry_ms
+        self._max_bytes = max_bytes
         self._sent: dict[str, int] = {}  # when, ms
 
     def acked(self, consumer: str, ack: bytes) -> bool:
@@ -47,7 +53,7 @@ class Outlets:
         out = []
         for consumer, box in self.boxes.items():
             if consumer not in self._sent or now_ms - self._sent[consumer] >= self._retry_ms:
-                batch = box.batch(BATCH_BYTES, below)
+                batch = box.batch(min(self._max_bytes, self.narrow.get(consumer, self._max_bytes)), below)
                 if batch is not None:
                     self._sent[consumer] = now_ms
                     out.append((consumer, message(BATCH, consumer, batch)))

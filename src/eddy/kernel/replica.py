@@ -9,22 +9,27 @@ with the same numbers.
 """
 
 from eddy.kernel.batch import Batch, read_ack
+from eddy.kernel.charter import open_charter, unsigned
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.errors import SampleError
-from eddy.kernel.function import CONFIGURE, GAP, MODEL, SAMPLE, TICK, Sample
+from eddy.kernel.function import CONFIGURE, GAP, MODEL, SAMPLE, TICK, Instance, Sample
 from eddy.kernel.hop import Gap, Inbox, Outbox, numbering
 from eddy.kernel.store import RamStore
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
     from typing import Any
 
-    from eddy.kernel.function import Instance
+    from eddy.kernel.charter import Charter, Verify
+    from eddy.kernel.function import Function
 
 # Kinds of entries beside those of a function, which keep their numbers.
 INPUT = 8  # a batch of the hop
 ACKED = 9  # an acknowledgement: [consumer, bytes]
 CONSUMERS = 10  # who gets the outputs from now on: a list of names
+READ = 11  # what a driver has read: [[time_ns, value] ...]; none for the end of its data
+CHARTER = 12  # another revision of what it is: sealed bytes
 
 CAPACITY = 65536  # records kept for a consumer; beyond, the oldest become a gap
 MAX_BYTES = 16 << 20  # likewise, in bytes
@@ -35,25 +40,33 @@ class Replica:
     """An instance, its input positions and its outputs.
 
     Args:
-        instance: The function, fresh.
-        stream: Name of the stream of its outputs; their origin is the instance's name.
-        birth: 3 bytes that tell this instance from an earlier one of the same name.
+        charter: What it is; its outputs are of its stream, and their origin is its name.
+        build: Makes a function from the program of a charter.
+        verify: Of later revisions; see `open_charter`.
 
     Attributes:
+        charter: The revision that is in force.
         index: Entries applied.
         emitted: Number of the next output, before any renumbering of its consumers.
+        taken: Samples that came from a driver here.
+        ended: The driver's data have ended.
+        last: The last output, for those who look on; not part of the state.
         outboxes: {consumer: outbox}.
         faults, fault: How often the function raised an error, and the last one. The entry counts as applied and emits nothing.
     """
 
-    def __init__(self, instance: "Instance", stream: str, birth: bytes) -> None:
-        self.instance = instance
-        self.stream = stream
+    def __init__(self, charter: "Charter", build: "Callable[[Any], Function]", verify: "Verify" = unsigned) -> None:
+        self.charter = charter
+        self.instance = Instance(build(charter.program), charter.instance, charter.digest())
         self.index = 0
+        self.taken = 0
+        self.ended = False
+        self.last: Any = None
         self.outboxes: dict[str, Outbox] = {}
         self.faults = 0
         self.fault = ""
-        self._birth = birth
+        self._build = build
+        self._verify = verify
         self._term = 0
         self._inbox = Inbox()
         self._stores: dict[str, RamStore] = {}
@@ -82,17 +95,20 @@ class Replica:
                 self.outboxes[payload[0]].acknowledge(payload[1])
         elif kind == CONSUMERS:
             self._connect(payload)
+        elif kind == READ:
+            self.ended = not payload
+            for read_ns, value in payload:
+                self.taken += 1
+                name = self.instance.name
+                self._feed(SAMPLE, Sample(name, name, self.taken - 1, read_ns, value), read_ns)
+        elif kind == CHARTER:
+            self._become(payload)
         else:
             self._feed(kind, payload, time_ns)
         return []
 
-    def repeated(self, data: bytes) -> list[bytes] | None:
-        """The acknowledgements to repeat for a batch that says nothing new; None when it must become an entry.
-
-        Raises:
-            CodecError, SampleError: No batch.
-        """
-        batch = Batch(data)
+    def repeated(self, batch: Batch, data: bytes) -> list[bytes] | None:
+        """The acknowledgements to repeat for a batch that says nothing new; None when it must become an entry."""
         term, upto, birth = self._inbox.positions().get((batch.stream, batch.origin), (-1, -1, b""))
         known = batch.first - 1
         if batch.records:
@@ -117,11 +133,16 @@ class Replica:
         """Whether a consumer is so far behind that no more inputs should be taken."""
         return any(box.pending() >= FULL for box in self.outboxes.values())
 
+    def pending(self) -> int:
+        """Outputs that some consumer has not acknowledged yet."""
+        return max([box.pending() for box in self.outboxes.values()], default=0)
+
     def snapshot(self) -> bytes:
         """Everything, as bytes that are equal for equal logs."""
         positions = [[key[0], key[1], list(value)] for key, value in sorted(self._inbox.positions().items())]
         kept = [[name, self.outboxes[name].meta(), list(self._stores[name].records(0))] for name in sorted(self._stores)]
-        return encode([self.index, self.emitted, positions, kept, self.instance.checkpoint()])
+        counts = [self.index, self.emitted, self.taken, self.ended, self.faults]
+        return encode([self.charter.sealed, counts, positions, kept, self.instance.checkpoint()])
 
     def restore(self, data: bytes) -> None:
         """Become the replica that `snapshot` described.
@@ -131,8 +152,12 @@ class Replica:
         """
         parts = decode(data)
         if not isinstance(parts, list) or len(parts) != 5:
-            raise SampleError("not a snapshot: expected index, outputs emitted, positions, outputs and checkpoint")
-        self.index, self.emitted, positions, kept, checkpoint = parts
+            raise SampleError("not a snapshot: expected charter, counts, positions, outputs and checkpoint")
+        sealed, counts, positions, kept, checkpoint = parts
+        if sealed != self.charter.sealed:  # it was made before the revision that this node was told of: that one stands in the log
+            charter = open_charter(sealed, self._verify)
+            self.charter, self.instance = charter, Instance(self._build(charter.program), charter.instance, charter.digest())
+        self.index, self.emitted, self.taken, self.ended, self.faults = counts
         self._inbox = Inbox({(stream, origin): tuple(at) for stream, origin, at in positions})
         self._connect([])
         for name, meta, records in kept:
@@ -148,16 +173,40 @@ class Replica:
                 for box in self.outboxes.values():
                     box.keep(time_ns, value)
                 self.emitted += 1
+                self.last = value
         except MemoryError:
             raise
         except Exception as error:  # the same on every replica: a function that fails must not end the node that hosts it
-            self.faults += 1
-            self.fault = "%s: %s" % (type(error).__name__, error)
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        self.faults += 1
+        self.fault = "%s: %s" % (type(error).__name__, error)
+
+    def _become(self, sealed: bytes) -> None:
+        """Take another revision: the code changes, the state stays. One that cannot take the state is a fault, and the old one goes on."""
+        charter = open_charter(sealed, self._verify)
+        if charter.revision <= self.charter.revision:
+            return
+        try:
+            if charter.program != self.charter.program:
+                old, new = self.instance, Instance(self._build(charter.program), charter.instance, charter.digest())
+                state = old.function.state()
+                if old.function.schema != new.function.schema:
+                    state = new.function.upgrade(state, old.function.schema)
+                new.function.restore(state)
+                new.position = old.position
+                self.instance = new
+            self.charter = charter
+            if charter.settings:
+                self._feed(CONFIGURE, charter.settings, 0)
+        except Exception as error:
+            self._fault(error)
 
     def _connect(self, consumers: list[str]) -> None:
         for name in consumers:
             if name not in self.outboxes:
-                self._open(name, RamStore(), numbering(self._birth, self.emitted))
+                self._open(name, RamStore(), numbering(self.charter.birth, self.emitted))
         for name in list(self.outboxes):
             if name not in consumers:
                 del self.outboxes[name], self._stores[name]
@@ -165,7 +214,7 @@ class Replica:
     def _open(self, name: str, store: RamStore, meta: dict[object, object]) -> None:
         store.put(meta)
         self._stores[name] = store
-        self.outboxes[name] = Outbox(self.stream, self.instance.name, store, CAPACITY, MAX_BYTES, 1, self._term)
+        self.outboxes[name] = Outbox(self.charter.stream, self.instance.name, store, CAPACITY, MAX_BYTES, 1, self._term)
 
 
 def _checked(entry: "Any") -> "tuple[int, Any, int]":
@@ -174,7 +223,8 @@ def _checked(entry: "Any") -> "tuple[int, Any, int]":
         if isinstance(time_ns, int) and (
             (kind == INPUT and isinstance(payload, bytes))
             or (kind == ACKED and isinstance(payload, list) and len(payload) == 2)
-            or (kind == CONSUMERS and isinstance(payload, list))
+            or (kind in (CONSUMERS, READ) and isinstance(payload, list))
+            or (kind == CHARTER and isinstance(payload, bytes))
             or kind in (TICK, CONFIGURE, MODEL)
         ):
             return kind, payload, time_ns

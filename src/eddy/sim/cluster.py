@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 HUB = "@"
 POLL_MS = 20
+_CLOSED = 99  # of this simulation only: a node's connection was closed
+
+
+def closed(node: str) -> bytes:
+    """What the hub is told when a node's connection is closed."""
+    return message(_CLOSED, node)
 
 
 @dataclass
@@ -120,6 +126,7 @@ class Cluster:
         messages, steps: Messages sent, and steps of machines, so far.
         terms: The hub's table, which survives it.
         said: {(origin, consumer, number): value} of everything that ever left a node.
+        incidents: What nodes told the hub: (node, kind, instance, text).
         contradictions: Outputs that left under one number with two values.
     """
 
@@ -133,22 +140,26 @@ class Cluster:
         self.sinks: dict[str, Sink] = {}
         self.faults = faults or Faults()
         self.crash_at: dict[int, tuple[str, bool]] = {}  # step → (machine, whether what it wrote stays and what it said is lost)
-        self.cut: set[tuple[str, str]] = set()  # (sender, to): nothing of what the one says reaches the other
+        self.cut: set[tuple[str, str]] = set()  # (sender, to or @node): nothing of what the one says reaches the other
         self._build = build
         self._random = random.Random(seed)  # noqa: S311
-        self._events: list[tuple[int, int, str, bytes | None]] = []
+        self._events: list[tuple[int, int, str, bytes | None, str]] = []
         self._number = 0
+        self.incidents: list[tuple[str, str, str, str]] = []
         self.terms = Terms(open_database("sqlite://"), lambda: self.now_ms)
-        self.hub: Control | None = Control(self.terms)
+        self.hub: Control | None = self._control()
         self.machines = {name: _Machine(_disk()) for name in nodes}
         for name in nodes:
             self.start(name)
         self._schedule(0, HUB, None)
 
+    def _control(self) -> Control:
+        return Control(self.terms, tell=lambda *incident: self.incidents.append(incident))
+
     def start(self, name: str) -> None:
         """Start a node, or the hub, where its disk left it."""
         if name == HUB:
-            self.hub = Control(self.terms)
+            self.hub = self._control()
             return
         machine = self.machines[name]
         machine.host = Host(name, SqliteJournal(machine.disk), self._build, copier=self._slowly)
@@ -160,11 +171,16 @@ class Cluster:
         return lambda: data if self.now_ms >= ready else None
 
     def crash(self, name: str) -> None:
-        """kill -9."""
+        """kill -9. The operating system closes the connections, which the hub notices if it is there and nothing is cut."""
         if name == HUB:
             self.hub = None
         else:
             self.machines[name].host = None
+            if self.machines[name].reachable and (name, HUB) not in self.cut and not self._astray():
+                self._schedule(self._random.randint(1, 4), HUB, closed(name))
+
+    def _astray(self) -> bool:
+        return self._random.random() < self.faults.chance
 
     def add_source(self, name: str, consumers: list[str]) -> Source:
         """A source; `sample` it as often as you like."""
@@ -182,13 +198,13 @@ class Cluster:
         end = self.now_ms + ms
         while self.now_ms < end:
             while self._events and self._events[0][0] <= self.now_ms:
-                _, _, to, data = heapq.heappop(self._events)
-                self._happen(to, data)
+                _, _, to, data, sender = heapq.heappop(self._events)
+                self._happen(to, data, sender)
             self.now_ms += 1
             if each_ms:
                 each_ms(self.now_ms)
 
-    def _happen(self, to: str, data: bytes | None) -> None:
+    def _happen(self, to: str, data: bytes | None, sender: str) -> None:
         if to in self.sources:
             if data is not None:
                 self.sources[to].receive(data)
@@ -203,13 +219,17 @@ class Cluster:
             self._step_node(to[1:], data)
         else:
             for name, machine in self.machines.items():
-                if machine.host and machine.reachable and to in machine.host.owns():
+                if machine.host and machine.reachable and (sender, "@" + name) not in self.cut and to in machine.host.owns():
                     self._step_node(name, data)
 
     def _step_hub(self, data: bytes | None) -> None:
         if self.hub and not self._crashes(HUB, before=True):
             if data is not None:
-                self.hub.receive(data, self.now_ms)
+                parts = read(data)
+                if parts[0] == _CLOSED:
+                    self.hub.closed(parts[1], self.now_ms)
+                else:
+                    self.hub.receive(data, self.now_ms)
             out = self.hub.poll(self.now_ms)
             if not self._crashes(HUB, before=False):
                 self._send(out, HUB)
@@ -264,14 +284,14 @@ class Cluster:
             if number in faults.lose or chosen == "l":
                 continue
             if number in faults.double or chosen == "d":
-                self._schedule(delay + self._random.randint(0, 400), to, data)
+                self._schedule(delay + self._random.randint(0, 400), to, data, sender)
             if number in faults.delay or chosen == "t":
                 delay += faults.late_ms
-            self._schedule(delay, to, data)
+            self._schedule(delay, to, data, sender)
 
-    def _schedule(self, delay_ms: int, to: str, data: bytes | None) -> None:
+    def _schedule(self, delay_ms: int, to: str, data: bytes | None, sender: str = "") -> None:
         self._number += 1
-        heapq.heappush(self._events, (self.now_ms + delay_ms, self._number, to, data))
+        heapq.heappush(self._events, (self.now_ms + delay_ms, self._number, to, data, sender))
 
 
 def _disk() -> sqlite3.Connection:

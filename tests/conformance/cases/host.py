@@ -1,5 +1,6 @@
 from eddy.kernel import assignment, following, leading, outlets, replica
-from eddy.kernel.assignment import ASSIGN, HUB, Assignment, message, read
+from eddy.kernel.assignment import ASSIGN, HUB, STOPPED, Assignment, Held, message, read
+from eddy.kernel.charter import Charter
 from eddy.kernel.function import TICK, Function
 from eddy.kernel.hop import Outbox, numbering
 from eddy.kernel.host import Host
@@ -96,7 +97,8 @@ class World:
 
     def assign(self, term, owner, in_sync, replicas, stop=False):
         self.version += 1
-        one = Assignment("grow", term, self.version, owner, in_sync, replicas, stop, term > 1, None, b"grw", "forests", ["sink"])
+        made = Charter("grow", 1, None, {}, b"grw", "forests", ["source"], [], True)
+        one = Assignment("grow", term, self.version, owner, in_sync, replicas, stop, term > 1, ["sink"], {}, made.sealed)
         for host in self.hosts.values():
             host.receive(message(ASSIGN, one.plain()))
 
@@ -122,7 +124,7 @@ class World:
                             host.receive(data)
 
     def sync(self):
-        return self.reports["a"][0][6]
+        return Held(*self.reports["a"][0]).synced
 
 
 def rows():
@@ -153,7 +155,7 @@ def check_a_forest_that_moves_half_grown_ends_with_the_same_bits():
     assert world.sync() == ["b"]
     world.assign(1, "a", ["a", "b"], ["a", "b"], True)
     world.run(3)
-    assert world.reports["a"][0][5]  # stopped
+    assert Held(*world.reports["a"][0]).flags & STOPPED
     assert world.hosts["b"].replica("grow").snapshot() == world.hosts["a"].replica("grow").snapshot()
     world.assign(2, "b", ["b"], ["b"])
     world.run(2)
