@@ -10,8 +10,8 @@ from fractions import Fraction
 
 from eddy.spec.diagnostics import Invalid, did_you_mean
 
-NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
-_DECIMALS = 9
+_DIGITS, _DECIMALS = 15, 9
+NUMBER = rf"[0-9]{{1,{_DIGITS}}}(?:\.[0-9]{{1,{_DECIMALS}}})?"
 _QUANTITY = re.compile(rf"({NUMBER})\s*([A-Za-z/%]*)")
 
 
@@ -81,7 +81,7 @@ def write(value: float, kind: Kind) -> str:
     for decimals in range(_DECIMALS + 1):
         for unit, size in kind.units.items():
             count = round(Fraction(value) / size * 10**decimals)
-            if float(count * size / 10**decimals) == value and (count or value == 0):
-                whole, part = divmod(count, 10**decimals)
+            whole, part = divmod(count, 10**decimals)
+            if float(count * size / 10**decimals) == value and (count or value == 0) and whole < 10**_DIGITS:
                 return f"{whole}{f'.{part:0{decimals}d}' if decimals else ''}{unit}"
     raise Invalid("E121", f"{value!r} {kind.base} is no {kind.name}", f"give it as text, as in {kind.example}")
