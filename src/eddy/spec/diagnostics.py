@@ -70,7 +70,8 @@ class Finding:
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """The way out of a typo: the word that is nearest, else what there is to choose from."""
     names = list(dict.fromkeys(known))
-    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    same = [name for name in names if name.lower() == word.lower()]
+    close = same or get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
     return otherwise or (f"choose one of {listed(names)}" if names else "there is none yet")

@@ -43,8 +43,8 @@ def app(data: Any) -> tuple[App | None, list[Finding]]:
         try:
             return App.model_validate(data), _each_once(findings)
         except ValidationError as error:
-            errors = [detail for detail in error.errors() if not _within(_way(detail["loc"]), cut)]
-            ways = {_way(detail["loc"]) for detail in error.errors()}
+            errors = [detail for detail in error.errors() if not _within(_way(detail), cut)]
+            ways = {_way(detail) for detail in error.errors()}
         findings += (_finding(detail) for detail in errors)
         rest = _without(data, ways)
         if rest is None:
@@ -105,19 +105,18 @@ def _there(data: Any, way: Way) -> bool:
     return True
 
 
-def _way(loc: tuple[str | int, ...]) -> Way:
-    """The path of an error in the data: without tags, and without what pydantic says about keys and converters."""
-    way: list[str | int] = []
-    for number, step in enumerate(loc):
-        tag = number == 2 and loc[0] in _SECTIONS and isinstance(step, str) and ": " in step
-        if not tag and step != "[key]":
-            way.append(step)
+def _way(detail: ErrorDetails) -> Way:
+    """The path of an error in the data: without tags, and without what pydantic says about keys."""
+    loc = detail["loc"]
+    way = [step for number, step in enumerate(loc) if step != "[key]" and not (number == 2 and loc[0] in _SECTIONS and ": " in str(step))]
+    if detail["type"] == "union_tag_invalid":  # a tag is `use: NAME`, and NAME is None where there is none
+        way.append(detail["ctx"]["tag"].partition(": ")[0])
     return tuple(way)
 
 
 def _finding(detail: ErrorDetails) -> Finding:
     """One error of pydantic in the words of the language."""
-    loc, way, kind, context = detail["loc"], _way(detail["loc"]), detail["type"], detail.get("ctx", {})
+    loc, way, kind, context = detail["loc"], _way(detail), detail["type"], detail.get("ctx", {})
     last, field, shown = str(way[-1]) if way else "app", _field(way), _shown(detail["input"])
     wrong = context.get("error")
     if isinstance(wrong, Invalid):
@@ -130,7 +129,7 @@ def _finding(detail: ErrorDetails) -> Finding:
         case "missing":
             finding = Finding(way[:-1], "E112", f"'{last}' is missing", f"add '{last}:'", key=True, about=last)
         case "union_tag_invalid":
-            finding = _unknown_choice(way, context)
+            finding = _unknown_choice(way, str(context["tag"]))
         case "literal_error":
             known = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
             finding = Finding(way, "E113", f"'{shown}' is not known as '{field}'", did_you_mean(shown, known))
@@ -142,14 +141,15 @@ def _finding(detail: ErrorDetails) -> Finding:
     return finding
 
 
-def _unknown_choice(way: Way, context: dict[str, Any]) -> Finding:
-    """An unknown `use` or `driver`; the tag is `use: NAME`, and NAME is None where there is none."""
-    field, _, name = str(context["tag"]).partition(": ")
-    known = [tag.partition(": ")[2] for tag in choices(str(way[0])) if not tag.endswith("own")]
+def _unknown_choice(way: Way, tag: str) -> Finding:
+    """An unknown `use` or `driver`, or none."""
+    field, _, name = tag.partition(": ")
+    known = [one.partition(": ")[2] for one in choices(str(way[0])) if not one.endswith("own")]
     if name == "None":
-        return Finding(way, "E112", f"'{field}' is missing", f"add '{field}:' with one of {', '.join(known)}, or file.py:Class", key=True)
+        way_out = f"add '{field}:' with one of {', '.join(known)}, or file.py:Class"
+        return Finding(way[:-1], "E112", f"'{field}' is missing", way_out, key=True, about=field)
     way_out = did_you_mean(name, known, f"choose one of {', '.join(known)}, or your own as file.py:Class")
-    return Finding((*way, field), "E131", f"'{name}' is no {field} of {way[0]}", way_out)
+    return Finding(way, "E131", f"'{name}' is no {field} of {way[0]}", way_out)
 
 
 def _text(way: Way, loc: tuple[str | int, ...], detail: ErrorDetails) -> Finding:

@@ -67,7 +67,8 @@ class Positions:
             found = first.get(there) or second.get(there)
             if found is not None:
                 return found
-            first, second = self.keys, self.values  # around it, the key says more than the start of its value
+            if there and isinstance(there[-1], str):
+                first, second = self.keys, self.values  # around it, the key says more than the start of its value
         return Mark(1, 1)
 
 
@@ -142,7 +143,7 @@ class _Reader:
                 self._found(way, "E101", f"the tag {node.tag} is not used in this language", "leave it out")
             return node.value
         if node.style is None and is_trap(node.value) and way[-1:] != _SAFE:
-            way_out = f'write "{node.value}" for the text; true or false, or the decimal number, if that is meant'
+            way_out = f'write "{node.value}" for the text, or true, false or a decimal number'
             self._found(way, "E103", f"'{node.value}' means different things in YAML 1.1 and 1.2", way_out)
             return node.value
         return self._constructor.construct_object(node)
