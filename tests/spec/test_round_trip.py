@@ -11,6 +11,7 @@ from eddy.spec.model import App
 
 KINDS = [kind for kind in vars(quantities).values() if isinstance(kind, quantities.Kind)]
 LEVELS = st.sampled_from(["device", "gateway", "cloud"])
+TEXTS = ["off", "010", "a: b #c", "'", "ü\n", " x ", "1.5", "null", "~", "2026-01-01", "<<", "1_000", "[x", "y"]
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)
 
 
@@ -51,7 +52,7 @@ def apps(draw: st.DrawFn) -> dict[str, object]:
         },
         "links": {f"{device}-{gateway}": draw(optional(latency=quantity(quantities.LATENCY_S), rate=quantity(quantities.BANDWIDTH_BIT_S)))},
         "sources": {
-            source: {"at": device, "driver": "replay", "data": draw(st.sampled_from(["ims:2nd_test", "off", "010", "a: b #c", "'", "ü\n"]))}
+            source: {"at": device, "driver": "replay", "data": "csv:a b#c: d, e"}
             | draw(optional(rate=quantity(quantities.RATE_HZ), unit=st.sampled_from(["m/s2", "%RH", "/"]), private=LEVELS))
         },
         "functions": {
@@ -59,7 +60,15 @@ def apps(draw: st.DrawFn) -> dict[str, object]:
             second: {"from": [first], **second_one, **draw(shared)},
             third: {"use": "filter", "from": [source, first], "when": "value[2] == 1", "with": second},
         },
-        "sinks": {sink: {"from": second, "driver": "gpio", "pin": 5, **draw(optional(safe=st.sampled_from([False, "off", "no", 3, "x"])))}},
+        "sinks": {
+            sink: {
+                "from": second,
+                "driver": "mqtt",
+                "to": "env:BROKER",
+                "topic": draw(st.sampled_from(TEXTS)),
+                **draw(optional(safe=st.sampled_from([False, "off", "no", 3, "x"]))),
+            }
+        },
         "models": {model: draw(optional(trees=st.integers(1, 1000), threshold=st.sampled_from(["quantile 98%", "quantile 99.9%"])))},
         **draw(
             optional(

@@ -12,7 +12,9 @@ from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstrai
 from eddy.kernel.features import NAMES as FEATURES
 from eddy.spec.declared import (
     OWN,
+    Columns,
     Condition,
+    Data,
     Declared,
     Hertz,
     Many,
@@ -103,20 +105,49 @@ OwnName = Annotated[str, StringConstraints(pattern=OWN)]
 
 
 class Replay(Source):
-    """Plays recorded data."""
+    """Plays recordings and tables.
+
+    Attributes:
+        data: `ims:RUN#BEARING`, `recordings:PATH#BEARING` or `csv:FILE#COLUMN`.
+        speed: 1 for real time, more for faster, 0 for as fast as samples are taken.
+        scale: Of tables: counts per unit.
+        time: Of tables: columns that make up the time.
+    """
 
     program = ("eddy.links.replay", "Replay")
     driver: Literal["replay"]
-    data: str = Field(min_length=1)
-    speed: int = Field(default=1, ge=1)
+    data: Data
+    speed: int = Field(default=1, ge=0)
+    scale: int = Field(default=1, ge=1)
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    decimal: str = Field(default=".", min_length=1, max_length=1)
+    time: Columns = ()
+    time_format: str | None = None
 
 
 class Simulated(Source):
-    """Makes data up, the same for the same seed."""
+    """A sine with noise, and from some time on with a fault; the same for the same seed.
+
+    Attributes:
+        chunk: So many int16 values make one sample; 0: each is one.
+        amplitude: Of the sine, counts.
+        cycle_ms: Of the sine.
+        noise: From minus this to this, counts.
+        fault_after_ms: When the noise becomes `fault_factor` times as much.
+        speed: As of `Replay`.
+    """
 
     program = ("eddy.links.simulated", "Simulated")
     driver: Literal["simulated"]
+    rate_hz: Hertz = Field(default=10.0, alias="rate")
+    chunk: int = Field(default=0, ge=0)
+    amplitude: int = Field(default=1000, ge=0, le=32767)
+    cycle_ms: Milliseconds = Field(default=1000, alias="cycle")
+    noise: int = Field(default=50, ge=0, le=32767)
+    fault_after_ms: Milliseconds | None = Field(default=None, alias="fault_after")
+    fault_factor: int = Field(default=5, ge=1)
     seed: int = Field(default=1, ge=1)
+    speed: int = Field(default=1, ge=0)
 
 
 class OwnSource(Source, Own):

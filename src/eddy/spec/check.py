@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from eddy.spec import conditions, own, phrases
-from eddy.spec.catalog import Judge, Model
+from eddy.spec.catalog import Judge, Model, Simulated
 from eddy.spec.diagnostics import Finding, did_you_mean
 from eddy.spec.instances import ends, expand, nodes
 from eddy.spec.model import App
@@ -41,7 +41,7 @@ class Declared:
 
 def check(app: App, declared: Declared) -> list[Finding]:
     """Everything that is wrong with what names mean, step by step."""
-    steps = (_twice, _inputs, _places, _company, _models, _cycles, _links, _reach, _adaptations, _verifications)
+    steps = (_twice, _inputs, _places, _rates, _company, _models, _cycles, _links, _reach, _adaptations, _verifications)
     findings = [finding for step in steps for finding in step(app, declared)]
     return findings + expand(app)[1] + list(own.check(app))
 
@@ -93,6 +93,14 @@ def _places(app: App, declared: Declared) -> Findings:
         for name, item in items.items():
             if item.merge is not None:
                 yield from _unknown((section, name, "merge"), item.merge, declared.nodes, "node")
+
+
+def _rates(app: App, declared: Declared) -> Findings:
+    """A simulated source makes whole numbers of samples a second."""
+    for name, source in app.sources.items():
+        if isinstance(source, Simulated) and not source.rate_hz.is_integer():
+            reason = "the simulated driver makes a whole number of samples a second"
+            yield Finding(("sources", name, "rate"), "E136", reason, "write a rate as in 1Hz; 'speed' makes time pass faster")
 
 
 def _company(app: App, declared: Declared) -> Findings:

@@ -97,6 +97,7 @@ Below = Annotated[float, *_as_text(phrases.at_most, lambda share: f"< {write(sha
 Ring = Annotated[str, *_checked(phrases.ring, {"pattern": f"^({phrases.RING})$"})]
 Task = Annotated[str, *_checked(phrases.task, {"examples": ["retrain bearing-health", "move detect to gw"]})]
 Expectation = Annotated[str, *_checked(phrases.expectation, {"examples": ["latency(vibration -> alarm) p95 < 2s"]})]
+Data = Annotated[str, *_checked(phrases.data, {"pattern": f"^({phrases.DATA})$", "examples": ["ims:2nd_test#1"]})]
 Condition = Annotated[str, *_checked(conditions.parse, {"examples": ["anomaly in 5 of 6 windows", "value > 50 for 3h"]})]
 AdaptCondition = Annotated[
     str, *_checked(lambda text: conditions.parse(text, calls=True), {"examples": ["drift(features) for 10m", "battery(pump) < 20%"]})
@@ -122,6 +123,15 @@ Names = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
 """One name or a list of names."""
+
+
+Columns = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_listed),
+    PlainSerializer(lambda names: names[0] if len(names) == 1 else list(names)),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""One column of a table or several."""
 
 
 def one_of(names: tuple[str, ...], what: str) -> tuple[Any, ...]:

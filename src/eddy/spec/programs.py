@@ -64,9 +64,15 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
         case Rule() | Filter():
             return {"when": conditions.parse(item.when)}
         case Source():
-            whole = item.rate_hz is not None and item.rate_hz.is_integer()
-            arguments["rate_hz"] = int(item.rate_hz or 0) if whole else None
-    return {field: list(value) if isinstance(value, tuple) else value for field, value in arguments.items()}
+            arguments |= _pace(item)
+    return {field: list(value) if isinstance(value, tuple) else value for field, value in arguments.items() if value is not None}
+
+
+def _pace(source: Source) -> dict[str, int]:
+    """How often samples come, in the integers that a driver takes: those of a slow table as the time between two."""
+    if source.rate_hz is None:
+        return {}
+    return {"rate_hz": int(source.rate_hz)} if source.rate_hz.is_integer() else {"period_ms": round(1000 / source.rate_hz)}
 
 
 def _judged(app: App, model: str) -> dict[str, Any]:
