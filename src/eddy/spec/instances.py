@@ -115,7 +115,7 @@ class _Growing:
         merged = set(self._nodes.get(item.merge, [])) if item.merge else set()
         if hang <= merged or not hang:
             return {"": tuple(instance for one in item.inputs for instance in self._by_name[one].values())}
-        if item.merge:
+        if merged:
             there = listed(name for name, group in self._nodes.items() if hang & set(group))
             reason = f"'{name}' takes in what exists on {there}, and merges {item.merge}"
             self.findings.append(Finding((section, name, "merge"), "E135", reason, f"write 'merge: {there}'"))
