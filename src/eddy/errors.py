@@ -9,7 +9,8 @@
     │   ├── SampleError         105    a sample or record that is not built as one
     │   ├── DataError           151    a data file that is missing, truncated or of another shape
     │   ├── KeyFileError        152    a key file that is not readable as a key, or that others can read
-    │   └── SettingError        153    an option or setting outside its range
+    │   ├── SettingError        153    an option or setting outside its range
+    │   └── SpecError           154    an app that is not written in the language; holds every problem that was found
     ├── Refused                 2xx    well-formed, but not acceptable here
     │   ├── SignatureError      201    not signed by the key that this node trusts, or changed after signing
     │   ├── RollbackError       202    the sequence is not newer than the newest accepted one
@@ -28,6 +29,9 @@
 
 Codes x01 to x49 belong to the kernel (`eddy.kernel.errors`) and mean the same on a microcontroller; those from x51 exist on CPython only.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from eddy.kernel.errors import (
     BadInput,
@@ -56,6 +60,7 @@ __all__ = [
     "CodecError",
     "DataError",
     "DeviceFailed",
+    "Diagnostic",
     "EddyError",
     "Fenced",
     "FrameError",
@@ -73,11 +78,32 @@ __all__ = [
     "SampleError",
     "SettingError",
     "SignatureError",
+    "SpecError",
     "StorageFull",
     "TooLarge",
     "ToolMissing",
     "WrongTarget",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong in an app.
+
+    Attributes:
+        where: `file:line:column`, or the path in an app that was made in Python, as in `functions.features`.
+        code: Of the language's problems (`eddy.spec.diagnostics`), E101 and up.
+        reason: What is wrong.
+        way_out: What to do about it.
+    """
+
+    where: str
+    code: str
+    reason: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.code} {self.reason}" + (f": {self.way_out}" if self.way_out else "")
 
 
 class DataError(BadInput):
@@ -98,10 +124,40 @@ class SettingError(BadInput):
     code = 153
 
 
+class SpecError(BadInput):
+    """An app is not written in the language.
+
+    Args:
+        app: Name of its file, or of the app when it was made in Python.
+        diagnostics: What is wrong, in the order of the file.
+        more: How many there are beside these.
+    """
+
+    code = 154
+
+    def __init__(self, app: str, diagnostics: Sequence[Diagnostic], more: int = 0) -> None:
+        count = len(diagnostics) + more
+        kept = f"; these are the first {len(diagnostics)}" if more else ""
+        self.summary = f"{app} has {count} {'problem' if count == 1 else 'problems'}{kept}"
+        super().__init__("\n".join([self.summary, *map(str, diagnostics)]))
+        self.diagnostics = tuple(diagnostics)
+        self.more = more
+
+
 class NoPlan(Refused):
-    """No placement satisfies every constraint; the message says which stand against it."""
+    """No placement satisfies every constraint.
+
+    Args:
+        reasons: What stands against every placement, with the function, source or sink that it is about, or "".
+        way_out: What to change.
+    """
 
     code = 251
+
+    def __init__(self, reasons: Sequence[tuple[str, str]], way_out: str = "") -> None:
+        super().__init__("\n  ".join(["there is no plan:", *(reason for _, reason in reasons), *filter(None, [way_out])]))
+        self.reasons = tuple(reasons)
+        self.way_out = way_out
 
 
 class ToolMissing(Resource):

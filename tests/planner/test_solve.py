@@ -6,9 +6,10 @@ from fleets import criteria, fits, leaks, make, paths, placements
 from eddy.errors import NoPlan
 from eddy.planner.costs import Costs
 from eddy.planner.plan import plan
-from eddy.planner.problem import CRITERIA, Problem
+from eddy.planner.problem import Problem
 from eddy.planner.solve import solve
 from eddy.planner.topology import Topology
+from eddy.spec.vocabulary import CRITERIA
 
 CASES = 200
 

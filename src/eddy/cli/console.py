@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from eddy.errors import EddyError, SettingError, StorageFull
+from eddy.errors import EddyError, SettingError, SpecError, StorageFull
 
 JSON_HELP = "Write the result as JSON to FILE, or to standard output with '-'."
 
@@ -29,8 +29,14 @@ def result_console(json_target: str | None) -> Console:
 
 
 def complain(error: EddyError) -> None:
-    """One message, with the code under which docs and logs know it."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"eddy: {error} (code {error.code})", markup=False, style="red")
+    """One message, with the code under which docs and logs know it; an app's problems before it, in the form that editors jump by."""
+    out = Console(stderr=True, highlight=False, soft_wrap=True)
+    text = str(error)
+    if isinstance(error, SpecError):
+        text = error.summary
+        for diagnostic in error.diagnostics:
+            out.print(str(diagnostic), markup=False)
+    out.print(f"eddy: {text} (code {error.code})", markup=False, style="red")
 
 
 def write_json(target: str, value: Mapping[str, Any]) -> None:

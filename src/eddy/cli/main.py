@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eddy.cli import bench, console, demo, device, doctor, gateway, plan
+from eddy.cli import bench, check, console, demo, device, doctor, gateway, init, plan, schema
 from eddy.errors import EddyError
 
 
@@ -37,7 +37,10 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(device.app, name="device")
 app.add_typer(gateway.app, name="gateway")
 app.command("doctor")(doctor.doctor)
+app.command("init")(init.init)
+app.command("check")(check.check)
 app.command("plan")(plan.plan)
+app.command("schema")(schema.schema)
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eddy.cli.console import JSON_HELP
+from eddy.errors import NoPlan
 
 if TYPE_CHECKING:
     from eddy.planner.explain import Change, Running
     from eddy.planner.plan import Plan
+    from eddy.spec.model import App
 
 CHANGES = 3  # exit code: there is something to change
 
@@ -27,12 +29,17 @@ def plan(
     """
     from eddy.cli import console
     from eddy.planner import explain
-    from eddy.planner.from_app import read
+    from eddy.planner.from_app import problem
     from eddy.planner.plan import plan as make
+    from eddy.spec.load import load
 
     console.check_writable(json)
     now = _running(running) if running is not None else {}
-    found = make(read(file), {name: there.node for name, there in now.items()})
+    described = load(file)
+    try:
+        found = make(problem(described), {name: there.node for name, there in now.items()})
+    except NoPlan as error:
+        raise _placed(error, described) from None
     changes = explain.changes(found, now)
     out = console.result_console(json)
     for line in _lines(found, changes):
@@ -41,6 +48,17 @@ def plan(
         console.write_json(json, _result(found, changes))
     if changes:
         raise typer.Exit(CHANGES)
+
+
+def _placed(error: NoPlan, described: "App") -> NoPlan:
+    """The same, each reason with the place of what it is about."""
+    sections = {name: section for section in ("sources", "functions", "sinks") for name in getattr(described, section)}
+    reasons = []
+    for instance, reason in error.reasons:
+        name = instance.partition("@")[0]
+        place = f"{described.where(sections[name], name)}: " if name in sections else ""
+        reasons.append((instance, place + reason))
+    return NoPlan(reasons, error.way_out)
 
 
 def _lines(found: "Plan", changes: "list[Change]") -> list[str]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from eddy.planner.privacy import labels
-from eddy.planner.problem import CRITERIA, LEVELS, Criterion, Placement, Problem
+from eddy.planner.problem import Placement, Problem
 from eddy.planner.topology import ENERGY, HOPS, LATENCY, PER_BYTE_S, PRICE, Bools, Floats, Indices, Topology
+from eddy.spec.vocabulary import CRITERIA, LEVELS, Criterion
 
 RESOURCES = ("RAM", "flash", "CPU", "battery power")
 

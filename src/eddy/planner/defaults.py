@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eddy.planner.problem import Level
+from eddy.spec.vocabulary import Level
 
 FASTER = 50.0  # a core of gateway or cloud against a device's
 

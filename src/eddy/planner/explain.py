@@ -9,8 +9,8 @@ import numpy as np
 from eddy.planner.costs import RESOURCES, Costs
 from eddy.planner.greedy import FINE, Greedy
 from eddy.planner.plan import Plan
-from eddy.planner.problem import Criterion
 from eddy.planner.unfit import reason
+from eddy.spec.vocabulary import Criterion
 
 DAY_S = 86400
 SHOWN = 2  # nodes that a function is not on

@@ -10,10 +10,11 @@ from eddy.errors import NoPlan
 from eddy.planner.costs import RESOURCES, Costs
 from eddy.planner.greedy import Greedy
 from eddy.planner.privacy import check, check_move
-from eddy.planner.problem import Criterion, Placement, Problem
+from eddy.planner.problem import Placement, Problem
 from eddy.planner.solve import Solution, solve
 from eddy.planner.topology import Indices, Topology
 from eddy.planner.unfit import reason
+from eddy.spec.vocabulary import Criterion
 
 LIMIT_S = 4.8
 SHOWN = 5
@@ -71,7 +72,7 @@ def plan(
     homeless = [unit for unit, names in enumerate(costs.units) if not costs.allowed[unit].any() and names[0] not in costs.away]
     found = Solution(None, float("inf"), float("inf"), 0.0, infeasible=True) if homeless else solve(costs, limit_s)
     if found.assigned is None:
-        raise NoPlan("\n  ".join(["there is no plan:", *_reasons(costs, homeless, found.infeasible)]))
+        raise _no_plan(costs, homeless, found.infeasible)
     return Plan(
         placement=costs.names(found.assigned),
         away={name: reason for name, reason in costs.away.items() if name not in problem.pinned()},
@@ -85,7 +86,7 @@ def plan(
     )
 
 
-def _reasons(costs: Costs, homeless: list[int], proven: bool) -> list[str]:
+def _no_plan(costs: Costs, homeless: list[int], proven: bool) -> NoPlan:
     """What stands against every placement: labels with the way of the leak, then capabilities, then capacity."""
     problem, topology = costs.problem, costs.topology
     public = Costs(problem, topology, costs.running, private=False)
@@ -93,16 +94,19 @@ def _reasons(costs: Costs, homeless: list[int], proven: bool) -> list[str]:
     if len(able) == len(public.units):
         found = solve(public, 1.0, whole=0).assigned
         placed = public.names(found) if found is not None else {}
-        leaks = [str(leak) for leak in check(problem, topology, placed)]
+        leaks = check(problem, topology, placed)
         for name, here in costs.running.items():
             if here in topology.index and placed.get(name, here) != here:
-                leaks += [str(leak) for leak in check_move(problem, topology, costs.running, name, placed[name])]
+                leaks += check_move(problem, topology, costs.running, name, placed[name])
         if leaks:
             way_out = "declare what a function releases, move its sinks and 'at', or give a node on the way the tier gateway"
-            return [*leaks[:SHOWN], f"{way_out}" + (f" ({len(leaks) - SHOWN} more)" if len(leaks) > SHOWN else "")]
+            more = f" ({len(leaks) - SHOWN} more)" if len(leaks) > SHOWN else ""
+            return NoPlan([(leak.flow[1], str(leak)) for leak in leaks[:SHOWN]], way_out + more)
     if homeless:
-        return [f"{costs.units[unit][0]} fits no node: {_against(costs, unit)}" for unit in homeless[:SHOWN]]
-    return _crowded(costs, proven)
+        reasons = [(costs.units[unit][0], f"{costs.units[unit][0]} fits no node: {_against(costs, unit)}") for unit in homeless[:SHOWN]]
+        return NoPlan(reasons, "give a node what is missing, let it run elsewhere, or ask less of it")
+    crowded = [("", reason) for reason in _crowded(costs, proven)]
+    return NoPlan(crowded, "give the nodes more room, let functions run elsewhere, or leave some out")
 
 
 def _against(costs: Costs, unit: int) -> str:
@@ -133,4 +137,4 @@ def _crowded(costs: Costs, proven: bool) -> list[str]:
         if bits[position] > link.bandwidth_bit_s * (1 + 1e-9)
     ]
     start = "each function has a node, but not all together" if proven else "none was found in time"
-    return [start, *over[:SHOWN], "give the nodes more room, let functions run elsewhere, or leave some out"]
+    return [start, *over[:SHOWN]]

@@ -12,8 +12,9 @@ node on the path must be one where the data may be, not only its two ends.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from eddy.planner.problem import Level, Node, Placement, Problem
+from eddy.planner.problem import Node, Placement, Problem
 from eddy.planner.topology import Topology
+from eddy.spec.vocabulary import Level
 
 
 @dataclass(frozen=True, slots=True, order=True)

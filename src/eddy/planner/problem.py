@@ -8,13 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from eddy.errors import SettingError
+from eddy.spec.vocabulary import CRITERIA, LEVELS, Criterion, Level
 
-Level = Literal["device", "gateway", "cloud"]
-Criterion = Literal["latency", "energy", "traffic", "cost"]
 Placement = Mapping[str, str]  # function: node
 
-LEVELS: tuple[Level, ...] = ("device", "gateway", "cloud")
-CRITERIA: tuple[Criterion, ...] = ("latency", "energy", "traffic", "cost")
 PREFERENCE = 4.0  # how much more a criterion counts than the one named after it
 
 

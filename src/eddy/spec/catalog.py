@@ -1,0 +1,324 @@
+"""What `use:` and `driver:` name: parameters with their types and defaults, and the class that does it.
+
+Programs are named here and loaded by the node that runs them; this room never imports them. A new built-in is a class here, in one of the
+three unions at the end.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstraints, Tag
+
+from eddy.kernel.features import NAMES as FEATURES
+from eddy.spec.declared import (
+    OWN,
+    Columns,
+    Condition,
+    Data,
+    Declared,
+    Hertz,
+    Many,
+    Milliseconds,
+    Name,
+    Names,
+    OneIn,
+    SafeValue,
+    Unit,
+    one_of,
+)
+from eddy.spec.vocabulary import Level, SampleType
+
+FeatureNames = Annotated[Many[Annotated[str, *one_of(FEATURES, "feature")]], Field(min_length=1, max_length=12)]
+
+
+class Source(Declared):
+    """Where samples of a stream are born.
+
+    Attributes:
+        rate_hz: Samples a second; the driver's own when None.
+        type: Of a number in a sample.
+        unit: Of the values, a name of SenML.
+        private: How far the samples may go.
+    """
+
+    program: ClassVar[tuple[str, str]] = ("", "")
+    at: Name
+    driver: str
+    rate_hz: Hertz | None = Field(default=None, alias="rate")
+    type: SampleType | None = None
+    unit: Unit | None = None
+    private: Level = "cloud"
+
+
+class Function(Declared):
+    """What is placed, deployed and moved.
+
+    Attributes:
+        inputs: Sources and functions whose samples come in.
+        at: Nodes or tiers that may host it; empty: any.
+        near: A function, source or sink to be close to.
+        beside: A function to share a node with.
+        merge: Node whose instances come together here: one instance takes in what there is on all of them.
+        releases: How far the output may go, whatever came in; None: no further than that.
+        copies: Replicas on other nodes, in step.
+        on_partition: `stay`: the owner goes on when cut off, nobody takes over; `yield`: it stops, and a copy takes over.
+    """
+
+    program: ClassVar[tuple[str, str]] = ("", "")
+    use: str
+    inputs: Annotated[Names, Field(min_length=1)] = Field(alias="from")
+    at: Names = ()
+    near: Name | None = None
+    beside: Name | None = Field(default=None, alias="with")
+    merge: Name | None = None
+    releases: Level | None = None
+    copies: Literal[0, 1, 2] = 1
+    on_partition: Literal["stay", "yield"] = "stay"
+
+
+class Sink(Declared):
+    """Where samples leave the system.
+
+    Attributes:
+        at: The node it hangs on; None: placed like a function.
+        effect: `idempotent`: a repeated write with the same key does no harm; `at-least-once`: it may be seen twice.
+        safe: What it is set to when nobody speaks.
+    """
+
+    program: ClassVar[tuple[str, str]] = ("", "")
+    driver: str
+    inputs: Annotated[Names, Field(min_length=1)] = Field(alias="from")
+    at: Name | None = None
+    merge: Name | None = None
+    effect: Literal["idempotent", "at-least-once"] = "at-least-once"
+    safe: SafeValue | None = None
+
+
+class Own(Declared):
+    """A person's own class; what else is declared are the arguments of its constructor."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+
+
+OwnName = Annotated[str, StringConstraints(pattern=OWN)]
+
+
+class Replay(Source):
+    """Plays recordings and tables.
+
+    Attributes:
+        data: `ims:RUN#BEARING`, `recordings:PATH#BEARING` or `csv:FILE#COLUMN`.
+        speed: 1 for real time, more for faster, 0 for as fast as samples are taken.
+        scale: Of tables: counts per unit.
+        time: Of tables: columns that make up the time.
+    """
+
+    program = ("eddy.links.replay", "Replay")
+    driver: Literal["replay"]
+    data: Data
+    speed: int = Field(default=1, ge=0)
+    scale: int = Field(default=1, ge=1)
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    decimal: str = Field(default=".", min_length=1, max_length=1)
+    time: Columns = ()
+    time_format: str | None = None
+
+
+class Simulated(Source):
+    """A sine with noise, and from some time on with a fault; the same for the same seed.
+
+    Attributes:
+        chunk: So many int16 values make one sample; 0: each is one.
+        amplitude: Of the sine, counts.
+        cycle_ms: Of the sine.
+        noise: From minus this to this, counts.
+        fault_after_ms: When the noise becomes `fault_factor` times as much.
+        speed: As of `Replay`.
+    """
+
+    program = ("eddy.links.simulated", "Simulated")
+    driver: Literal["simulated"]
+    rate_hz: Hertz = Field(default=10.0, alias="rate")
+    chunk: int = Field(default=0, ge=0)
+    amplitude: int = Field(default=1000, ge=0, le=32767)
+    cycle_ms: Milliseconds = Field(default=1000, alias="cycle")
+    noise: int = Field(default=50, ge=0, le=32767)
+    fault_after_ms: Milliseconds | None = Field(default=None, alias="fault_after")
+    fault_factor: int = Field(default=5, ge=1)
+    seed: int = Field(default=1, ge=1)
+    speed: int = Field(default=1, ge=0)
+
+
+class OwnSource(Source, Own):
+    """A driver of a person's own."""
+
+    driver: OwnName
+
+
+class Window(Function):
+    """Collects samples to windows of a length in sample time."""
+
+    program = ("eddy.kernel.functions.window", "Window")
+    use: Literal["window"]
+    size_ms: Milliseconds = Field(alias="size")
+
+
+class Features(Function):
+    """Turns a window into a row of numbers."""
+
+    program = ("eddy.kernel.functions.features", "Features")
+    use: Literal["features"]
+    compute: FeatureNames
+
+
+class Model(Function):
+    """Learns from the first rows, then scores each.
+
+    Attributes:
+        features: Names of the columns; None: those of the features function that the rows come from.
+    """
+
+    program = ("eddy.kernel.functions.model", "Model")
+    use: Literal["model"]
+    model: Name
+    features: FeatureNames | None = None
+
+
+class Forward(Function):
+    """Passes every anomaly, and every n-th of the normal rest."""
+
+    program = ("eddy.kernel.functions.forward", "Forward")
+    use: Literal["forward"]
+    normal_every: OneIn = Field(alias="normal")
+    anomalous: Literal["all"] = "all"
+
+
+class Rule(Function):
+    """Says when a condition becomes true, and when false again."""
+
+    program = ("eddy.kernel.functions.rule", "Rule")
+    use: Literal["rule"]
+    when: Condition
+
+
+class Filter(Function):
+    """Passes the samples for which a condition holds."""
+
+    program = ("eddy.kernel.functions.filter", "Filter")
+    use: Literal["filter"]
+    when: Condition
+
+
+class Mean(Function):
+    """The mean of the last stretch of time."""
+
+    program = ("eddy.kernel.functions.mean", "Mean")
+    use: Literal["mean"]
+    over_ms: Milliseconds = Field(alias="over")
+
+
+class Counter(Function):
+    """Counts samples."""
+
+    program = ("eddy.functions.counter", "Counter")
+    use: Literal["counter"]
+    ballast: int = Field(default=0, ge=0)
+
+
+class Judge(Function):
+    """A pool of models that judges what a champion reported."""
+
+    program = ("eddy.pool.judging", "Judge")
+    use: Literal["pool"]
+    model: Name
+    decide: Literal["majority", "rank", "validation"] = "majority"
+
+
+class OwnFunction(Function, Own):
+    """A function of a person's own."""
+
+    use: OwnName
+
+
+class Webhook(Sink):
+    """Posts each sample to an address."""
+
+    program = ("eddy.links.webhook", "Webhook")
+    driver: Literal["webhook"]
+    to: str = Field(min_length=1)
+
+
+class Publish(Sink):
+    """Publishes each sample at an MQTT broker."""
+
+    program = ("eddy.links.mqtt", "Publish")
+    driver: Literal["mqtt"]
+    to: str = Field(min_length=1)
+    topic: str = Field(min_length=1)
+
+
+class Pin(Sink):
+    """Sets a pin."""
+
+    program = ("eddy.links.gpio", "Pin")
+    driver: Literal["gpio"]
+    pin: int = Field(ge=0)
+
+
+class Log(Sink):
+    """Appends each sample to a file of JSON lines."""
+
+    program = ("eddy.links.log", "Log")
+    driver: Literal["log"]
+    file: str = Field(min_length=1)
+
+
+class OwnSink(Sink, Own):
+    """A driver of a person's own."""
+
+    driver: OwnName
+
+
+def _tag(field: str) -> Callable[[Any], str]:
+    """Which class a declaration is of: its driver or use, where everything with a colon is a person's own."""
+
+    def tag(value: Any) -> str:
+        name = value.get(field) if isinstance(value, dict) else getattr(value, field, None)
+        return f"{field}: {'own' if isinstance(name, str) and ':' in name else name}"
+
+    return tag
+
+
+AnySource = Annotated[
+    Annotated[Replay, Tag("driver: replay")] | Annotated[Simulated, Tag("driver: simulated")] | Annotated[OwnSource, Tag("driver: own")],
+    Discriminator(_tag("driver")),
+]
+AnyFunction = Annotated[
+    Annotated[Window, Tag("use: window")]
+    | Annotated[Features, Tag("use: features")]
+    | Annotated[Model, Tag("use: model")]
+    | Annotated[Forward, Tag("use: forward")]
+    | Annotated[Rule, Tag("use: rule")]
+    | Annotated[Filter, Tag("use: filter")]
+    | Annotated[Mean, Tag("use: mean")]
+    | Annotated[Counter, Tag("use: counter")]
+    | Annotated[Judge, Tag("use: pool")]
+    | Annotated[OwnFunction, Tag("use: own")],
+    Discriminator(_tag("use")),
+]
+AnySink = Annotated[
+    Annotated[Webhook, Tag("driver: webhook")]
+    | Annotated[Publish, Tag("driver: mqtt")]
+    | Annotated[Pin, Tag("driver: gpio")]
+    | Annotated[Log, Tag("driver: log")]
+    | Annotated[OwnSink, Tag("driver: own")],
+    Discriminator(_tag("driver")),
+]
+
+
+def choices(section: str) -> dict[str, type[Declared]]:
+    """The classes of a section (`sources`, `functions`, `sinks`) by their tags, as `use: window`."""
+    union = {"sources": AnySource, "functions": AnyFunction, "sinks": AnySink}[section]
+    tagged = (get_args(member) for member in get_args(get_args(union)[0]))
+    return {tag.tag: declared for declared, tag in tagged}

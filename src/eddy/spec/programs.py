@@ -1,0 +1,94 @@
+"""What runs, as plain data: `[module, class, {arguments}]`, or `[file, class, {arguments}]` for people's own."""
+
+from typing import Any
+
+from eddy.spec import conditions
+from eddy.spec.catalog import Features, Filter, Forward, Function, Judge, Model, Own, Rule, Sink, Source
+from eddy.spec.learning import Learned
+from eddy.spec.model import App
+
+Program = list[Any]
+
+
+def program(app: App, kind: str, name: str) -> Program:
+    """The program of a declared source, function or sink; of sources and sinks, that of the driver.
+
+    Args:
+        kind: `source`, `function` or `sink`.
+    """
+    item: Function | Source | Sink
+    match kind:
+        case "function":
+            item, does = app.functions[name], app.functions[name].use
+        case "source":
+            item, does = app.sources[name], app.sources[name].driver
+        case _:
+            item, does = app.sinks[name], app.sinks[name].driver
+    if isinstance(item, Own):
+        file, _, own = does.partition(":")
+        return [file, own, dict(item.model_extra or {})]
+    return [*item.program, _arguments(app, item, name)]
+
+
+def columns(app: App, name: str) -> tuple[str, ...] | None:
+    """The names of the numbers in the rows that a model takes in; None when they are not known, or not the same from everywhere."""
+    function = app.functions[name]
+    if isinstance(function, Model) and function.features is not None:
+        return function.features
+    found = {_emitted(app, one, ()) for one in function.inputs}
+    return found.pop() if len(found) == 1 else None
+
+
+def _emitted(app: App, name: str, before: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The columns of what a function puts out; filters pass them on."""
+    function = app.functions.get(name)
+    if isinstance(function, Features):
+        return function.compute
+    if isinstance(function, Filter | Forward) and name not in before:
+        found = {_emitted(app, one, (*before, name)) for one in function.inputs}
+        return found.pop() if len(found) == 1 else None
+    return None
+
+
+def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str, Any]:
+    """What the class is built from: the fields of its own, as it names them."""
+    shared = (Function if isinstance(item, Function) else Source if isinstance(item, Source) else Sink).model_fields
+    arguments = {field: getattr(item, field) for field in type(item).model_fields if field not in shared}
+    match item:
+        case Model():
+            return _learning(app.models[item.model], columns(app, name))
+        case Judge():
+            return {"model": _judged(app, item.model), "decide": item.decide}
+        case Forward():
+            return {"normal_every": item.normal_every}
+        case Rule() | Filter():
+            return {"when": conditions.parse(item.when)}
+        case Source():
+            arguments |= _pace(item)
+    return {field: list(value) if isinstance(value, tuple) else value for field, value in arguments.items() if value is not None}
+
+
+def _pace(source: Source) -> dict[str, int]:
+    """How often samples come, in the integers that a driver takes: those of a slow table as the time between two."""
+    if source.rate_hz is None:
+        return {}
+    return {"rate_hz": int(source.rate_hz)} if source.rate_hz.is_integer() else {"period_ms": round(1000 / source.rate_hz)}
+
+
+def _judged(app: App, model: str) -> dict[str, Any]:
+    """What a pool has to know of the model that it judges; its columns are those of the function that learns it."""
+    learns = next((name for name, one in app.functions.items() if isinstance(one, Model) and one.model == model), None)
+    learned = app.models[model]
+    trees = learned.pool.trees if learned.pool else (learned.trees,)
+    return {"name": model, **_learning(learned, columns(app, learns) if learns else None), "pool_trees": list(trees)}
+
+
+def _learning(learned: Learned, features: tuple[str, ...] | None) -> dict[str, Any]:
+    return {
+        "features": list(features or ()),
+        "trees": learned.trees,
+        "subsample": learned.subsample,
+        "quantile": learned.threshold_permille,
+        "rows": learned.train.first_rows,
+        "seed": learned.seed,
+    }
