@@ -10,7 +10,8 @@
     │   ├── DataError           151    a data file that is missing, truncated or of another shape
     │   ├── KeyFileError        152    a key file that is not readable as a key, or that others can read
     │   ├── SettingError        153    an option or setting outside its range
-    │   └── SpecError           154    an app that is not written in the language; holds every problem that was found
+    │   ├── SpecError           154    an app that is not written in the language; holds every problem that was found
+    │   └── CodeError           161    a person's own code that cannot be loaded, or that raised an error
     ├── Refused                 2xx    well-formed, but not acceptable here
     │   ├── SignatureError      201    not signed by the key that this node trusts, or changed after signing
     │   ├── RollbackError       202    the sequence is not newer than the newest accepted one
@@ -21,7 +22,8 @@
     ├── Resource                3xx    the operator must make room, or install something
     │   ├── StorageFull         301    no room in flash or on disk
     │   ├── OutOfMemory         302    no room on the heap
-    │   └── ToolMissing         351    a program or optional package that is needed here is not installed
+    │   ├── ToolMissing         351    a program or optional package that is needed here is not installed
+    │   └── OverLimit           361    a person's own code took more time or memory than it may, or its process died
     └── LinkError               4xx    the line
         ├── LinkLost            401    the port is gone or cannot be opened
         ├── LinkTimeout         402    nothing heard in time
@@ -57,6 +59,7 @@ from eddy.kernel.errors import (
 
 __all__ = [
     "BadInput",
+    "CodeError",
     "CodecError",
     "DataError",
     "DeviceFailed",
@@ -72,6 +75,7 @@ __all__ = [
     "ModelError",
     "NoPlan",
     "OutOfMemory",
+    "OverLimit",
     "Refused",
     "Resource",
     "RollbackError",
@@ -144,6 +148,12 @@ class SpecError(BadInput):
         self.more = more
 
 
+class CodeError(BadInput):
+    """A person's own code cannot be loaded, or raised an error; the message says where."""
+
+    code = 161
+
+
 class NoPlan(Refused):
     """No placement satisfies every constraint.
 
@@ -164,6 +174,12 @@ class ToolMissing(Resource):
     """A program or optional package that is needed here is not installed."""
 
     code = 351
+
+
+class OverLimit(Resource):
+    """A person's own code took more time or memory than it may, or its process died, and did so again."""
+
+    code = 361
 
 
 class DeviceFailed(LinkError):

@@ -126,14 +126,18 @@ def test_on_webassembly(case: str, staged_plain: Path, tmp_path: Path) -> None:
 
 def test_every_kernel_module_is_covered_by_a_case() -> None:
     modules = {path.stem for path in KERNEL.glob("*.py")} - {"__init__", "errors"}
+    functions = {path.stem for path in (KERNEL / "functions").glob("[!_]*.py")}
     covered = set()
     for path in (HERE / "cases").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "eddy.kernel":
                 covered |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module == "eddy.kernel.functions":
+                functions -= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("eddy.kernel."):
                 covered.add(node.module.split(".")[2])
     assert not modules - covered, f"no case in tests/conformance/cases imports eddy.kernel.{{{', '.join(sorted(modules - covered))}}}"
+    assert not functions, f"no case in tests/conformance/cases imports eddy.kernel.functions.{{{', '.join(sorted(functions))}}}"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in VECTORS.glob("*.json")))

@@ -113,7 +113,7 @@ def _data(folder: Path | None) -> Finding:
     if folder is None:
         return Finding("recordings", False, "none named (--data or EDDY_DATA): eddy demo pump simulates a bearing")
     from eddy.errors import EddyError
-    from eddy.sim.recordings import find_runs
+    from eddy.links.recordings.runs import find_runs
 
     try:
         runs = find_runs(folder)

@@ -1,11 +1,14 @@
 """Deterministic CBOR (RFC 8949 §4.2.1) for plain data: one value has one encoding, so bytes can be signed, hashed and compared.
 
-Values: int in [-2**64, 2**64), bytes, str, list, dict with keys of int, str or bytes, bool, None; tuples, bytearrays and byte
-memoryviews are encoded like lists and bytes. Everything else is refused in both directions: floats, tags, indefinite lengths, heads that
-are not the shortest, map keys out of order or double, invalid UTF-8, more than 8 containers inside each other, bytes after the value.
+Values: int in [-2**64, 2**64), bytes, str, list, dict with keys of int, str or bytes, bool, None; tuples are encoded like lists,
+bytearrays, byte memoryviews and arrays like bytes (of an array those in memory: little-endian wherever this runs). Everything else is
+refused in both directions: floats, tags, indefinite lengths, heads that are not the shortest, map keys out of order or double, invalid
+UTF-8, more than 8 containers inside each other, bytes after the value.
 
 Decoding memory is bounded by the input: a declared length is compared with the bytes that are there before anything is allocated.
 """
+
+from array import array
 
 from eddy.kernel.errors import CodecError
 
@@ -94,6 +97,8 @@ def _put(out: bytearray, value: object, depth: int) -> None:
         _put_text(out, value)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _put_bytes(out, value)
+    elif isinstance(value, array):
+        _put_bytes(out, bytes(value))
     else:
         _put_atom(out, value)
 

@@ -28,11 +28,16 @@ _FULL_SPAN = 16 * 65535  # peak_to_peak of a window that reaches both ends of in
 _PEAK_TO_PEAK = features.NAMES.index("peak_to_peak")
 
 
-def unusable(row: list[int]) -> int:
-    """STUCK, SATURATED, or 0 for a row of all features that can be scored and learned from."""
-    if row[_PEAK_TO_PEAK] == 0:
+def unusable(row: list[int], peak_to_peak: int = _PEAK_TO_PEAK) -> int:
+    """STUCK, SATURATED, or 0 for a row that can be scored and learned from.
+
+    Args:
+        row: Features.
+        peak_to_peak: Where that one stands; by default as in a row of all.
+    """
+    if row[peak_to_peak] == 0:
         return STUCK
-    return SATURATED if row[_PEAK_TO_PEAK] >= _FULL_SPAN else 0
+    return SATURATED if row[peak_to_peak] >= _FULL_SPAN else 0
 
 
 class DataIn(Function):
@@ -54,13 +59,9 @@ class DataIn(Function):
         """A chunk of any length; gives the windows that it completes."""
         samples, period_ns = sample.value
         out: list[Any] = []
-        taken = 0
-        while taken < len(samples):
-            taken += self._windower.push(samples[taken:], sample.time_ns + taken * period_ns, period_ns)
-            if self._windower.ready():
-                time_ns, window = self._windower.take()
-                out.append([self.index, time_ns, features.compute(window)])
-                self.index += 1
+        for time_ns, window in self._windower.cut(samples, sample.time_ns, period_ns):
+            out.append([self.index, time_ns, features.compute(window)])
+            self.index += 1
         return out
 
     def dropped(self) -> int:
@@ -80,7 +81,7 @@ class DataIn(Function):
 class LocalTraining(Function):
     """Local Training Engine: gathers the first windows, then builds the champion, one tree per tick, and calibrates its threshold.
 
-    In: rows of all features. Out of the last tick: the forest.
+    In: rows. Out of the last tick: the forest.
 
     The threshold is the score that `quantile` per mille of the training windows do not exceed: a fixed 0.6, as in the paper, suits no
     bearing that was tried.
@@ -90,14 +91,24 @@ class LocalTraining(Function):
         rows: Windows to gather before training starts, 2 to 256.
         trees, subsample, seed: Of the isolation forest.
         quantile: Per mille of the training windows that shall be normal.
+        among: What the columns of a row are.
     """
 
-    def __init__(self, names: list[str], rows: int, trees: int, subsample: int, quantile: int, seed: int) -> None:
+    def __init__(
+        self,
+        names: list[str],
+        rows: int,
+        trees: int,
+        subsample: int,
+        quantile: int,
+        seed: int,
+        among: "tuple[str, ...] | list[str]" = features.NAMES,
+    ) -> None:
         if not 2 <= rows <= 256:
             raise BadInput("a champion is trained on 2 to 256 windows, not %d: change `train_windows`" % rows)
         if not 0 < quantile <= 1000:
             raise BadInput("the quantile is %d per mille: change it to 1 to 1000" % quantile)
-        self._columns = columns(names)
+        self._columns = columns(names, among)
         self._wanted = rows
         self._shape = (trees, min(subsample, rows), seed)
         self._quantile = quantile
@@ -145,14 +156,15 @@ class LocalTraining(Function):
 class LocalInference(Function):
     """Local Inference Engine: scores rows of all features with the champion.
 
-    In: rows in the order of `features.NAMES`. Out: `[score Q16, label]`. Configure: `threshold` (Q16). Model: a runtime image.
+    In: rows. Out: `[score Q16, label]`. Configure: `threshold` (Q16). Model: a runtime image.
 
     Args:
         names: Features that the champion uses, in its order.
+        among: What the columns of a row are.
     """
 
-    def __init__(self, names: list[str]) -> None:
-        self._columns = columns(names)
+    def __init__(self, names: list[str], among: "tuple[str, ...] | list[str]" = features.NAMES) -> None:
+        self._columns = columns(names, among)
         self.threshold = 0
         self._forest: Forest | None = None
 
@@ -167,6 +179,10 @@ class LocalInference(Function):
             raise ModelError("the model takes %d features, its pipeline names %d" % (forest.features, len(self._columns)))
         self._forest = forest
         self.threshold = forest.threshold
+
+    def ready(self) -> bool:
+        """Whether there is a champion."""
+        return self._forest is not None
 
     def configure(self, settings: "dict[str, Any]") -> "list[Any]":
         """Another threshold without another deployment."""
@@ -194,13 +210,19 @@ class LocalInference(Function):
         self.threshold = threshold
 
 
-def columns(names: list[str]) -> list[int]:
-    """Where the named features stand in a row of all of them.
+def columns(names: list[str], among: "tuple[str, ...] | list[str]" = features.NAMES) -> list[int]:
+    """Where the named features stand in a row.
+
+    Args:
+        names: Features that are wanted.
+        among: What the columns of the row are.
 
     Raises:
-        ModelError: A feature that this kernel does not compute.
+        ModelError: A feature that this kernel does not compute, or that is not among those of the row.
     """
     for name in names:
         if name not in features.NAMES:
             raise ModelError("feature %s is not known here; known are %s" % (name, ", ".join(features.NAMES)))
-    return [features.NAMES.index(name) for name in names]
+        if name not in among:
+            raise ModelError("feature %s is not in the rows; they hold %s" % (name, ", ".join(among)))
+    return [list(among).index(name) for name in names]

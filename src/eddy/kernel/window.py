@@ -8,6 +8,10 @@ from array import array
 
 from eddy.kernel.errors import SampleError
 
+MYPY = False
+if MYPY:
+    from collections.abc import Iterator
+
 LONGEST = 16384  # samples; the features' compiled twin is exact up to here
 
 
@@ -97,6 +101,21 @@ class Windower:
             raise SampleError("no whole window yet: %d of %d samples" % (self._filled, self.size))
         self._filled = 0
         return self._start_ns, self._buffer
+
+    def cut(self, samples: "array[int] | memoryview[int]", time_ns: int, period_ns: int) -> "Iterator[tuple[int, array[int]]]":
+        """The windows that a chunk of any length completes: push and take in turns.
+
+        Args:
+            samples, time_ns, period_ns: As `push`.
+
+        Returns:
+            (time of its first sample in nanoseconds, samples) of each; the array is valid until the next one.
+        """
+        taken = 0
+        while taken < len(samples):
+            taken += self.push(samples[taken:], time_ns + taken * period_ns, period_ns)
+            if self.ready():
+                yield self.take()
 
     def state(self) -> dict[str, int | bytes]:
         """Everything that a windower elsewhere needs to go on, as plain data."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eddy.errors import SettingError
-from eddy.sim.recording import Recording, Recordings, saturate
+from eddy.links.recordings.recording import Recording, Recordings, saturate
 
 Fault = Literal["outer", "inner", "ball"]
 Signal = NDArray[np.float64]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
 from eddy.knowledge.records import NORMAL, TRAINING
+from eddy.links.recordings.recording import Recordings
 from eddy.sim.bearing import SimulatedBearing
 from eddy.sim.paper import compare
-from eddy.sim.recording import Recordings
 
 if TYPE_CHECKING:
     from eddy.loop import Loop

@@ -10,7 +10,7 @@ import numpy as np
 from eddy.functions.features import compute
 from eddy.functions.forest import NumpyTrainer, score
 from eddy.functions.rule import Confirm
-from eddy.sim.recording import Recordings, subsample
+from eddy.links.recordings.recording import Recordings, subsample
 
 FEATURES = ("kurtosis", "skewness", "mean")
 RATE_HZ = 500

@@ -15,6 +15,8 @@ from eddy.kernel.window import LONGEST
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.registry import CANDIDATE
 from eddy.links import micropython
+from eddy.links.recordings.recording import Problem, Recordings
+from eddy.links.recordings.runs import open_recordings
 from eddy.loop import Loop, LoopSettings
 from eddy.models.create import Search
 from eddy.models.engine import Training
@@ -23,8 +25,6 @@ from eddy.security.signing import SigningKey
 from eddy.sim.bearing import SimulatedBearing
 from eddy.sim.heap import smallest
 from eddy.sim.outcome import collect
-from eddy.sim.recording import Problem, Recordings
-from eddy.sim.recordings import open_recordings
 from eddy.sim.station import Deployment, Station, set_up
 
 Progress = Callable[[Any], None]

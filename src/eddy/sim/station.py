@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from eddy.links import micropython
+from eddy.links.recordings.recording import Recording, Recordings, subsample
 from eddy.sim.line import LineProcess, start_line
-from eddy.sim.recording import Recording, Recordings, subsample
 
 
 @dataclass

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eddy.errors import DataError, SettingError
-from eddy.sim import ims
-from eddy.sim.recording import Problem, Recording, Recordings, UnreadableError, saturate
+from eddy.links.recordings import ims
+from eddy.links.recordings.recording import Problem, Recording, Recordings, UnreadableError, saturate
 
 FEMTO_RATE_HZ = 25_600
 FEMTO_SCALE = 0.002  # g a count: the signals reach 48 g, int16 then reaches 65 g

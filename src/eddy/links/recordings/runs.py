@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eddy.errors import DataError, SettingError
-from eddy.sim import ims, shards
-from eddy.sim.recording import Problem, Recording, Recordings, subsample
+from eddy.links.recordings import ims, shards
+from eddy.links.recordings.recording import Problem, Recording, Recordings, subsample
 
 __all__ = ["Problem", "Recording", "Recordings", "find_runs", "open_recordings", "subsample"]
 

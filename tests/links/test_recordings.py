@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from eddy.errors import DataError, SettingError
-from eddy.sim import ims, shards
-from eddy.sim.recording import Problem, UnreadableError, saturate
-from eddy.sim.recordings import Recordings, find_runs, open_recordings, subsample
+from eddy.links.recordings import ims, shards
+from eddy.links.recordings.recording import Problem, UnreadableError, saturate
+from eddy.links.recordings.runs import Recordings, find_runs, open_recordings, subsample
 
 DATA = Path(os.environ.get("EDDY_DATA", Path(__file__).parents[3] / "shared" / "data"))
 ROWS = 200

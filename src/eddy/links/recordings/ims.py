@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eddy.errors import DataError, SettingError
-from eddy.sim.recording import Problem, Recording, Recordings, UnreadableError, saturate
+from eddy.links.recordings.recording import Problem, Recording, Recordings, UnreadableError, saturate
 
 RATE_HZ = 20_000
 ROWS = 20_480

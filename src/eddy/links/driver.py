@@ -1,0 +1,79 @@
+"""Drivers: how samples come in and go out. What a source and a sink are, and how one is started from its program."""
+
+import json
+import os
+from importlib import import_module
+from typing import Any, Protocol
+
+from eddy.errors import BadInput, Refused, SettingError
+
+_ROOM = "eddy.links."
+_SECRET = "env:"  # noqa: S105 - how a secret is named, not one
+
+
+class Source(Protocol):
+    """Where samples are born. Made with `resume`, the number of samples that are kept already, and its arguments. It may have `close`."""
+
+    def read(self) -> "tuple[int, Any] | list[tuple[int, Any]] | None":
+        """(time in nanoseconds, value), several of these in order, or None when there is nothing now; may block for a second.
+
+        Raises:
+            EOFError: There will be no more.
+        """
+
+
+class Sink(Protocol):
+    """Where samples leave the system. It may have `close`."""
+
+    def write(self, key: str, time_ns: int, value: Any) -> None:
+        """Bring one sample out, or raise: it comes again then, with the same key. Refused says that trying again is useless."""
+
+    def safe(self, value: Any) -> None:
+        """Nobody speaks any more: do what is safe."""
+
+
+def start(program: list[Any], **more: Any) -> Any:
+    """A built-in driver from its program `[module, class, {arguments}]`.
+
+    Args:
+        program: Text arguments `env:NAME` are replaced by what that variable holds, here and not before, so that no secret is stored.
+        more: Further arguments, such as `resume`.
+
+    Raises:
+        Refused: No driver of Eddy's own.
+        SettingError: A variable that is not set.
+        BadInput: Arguments that the driver does not take.
+    """
+    module, name, arguments = program
+    if not str(module).startswith(_ROOM):
+        raise Refused(f"{module}:{name} is no driver of Eddy's own: a file of one's own is started by a worker")
+    made = getattr(import_module(module), name, None)
+    if not isinstance(made, type) or not (hasattr(made, "read") or hasattr(made, "write")):
+        raise Refused(f"{module} holds no driver called {name}")
+    try:
+        return made(**with_secrets(arguments), **more)
+    except TypeError as error:
+        raise BadInput(f"driver {name} does not take the arguments {', '.join(sorted(arguments)) or '(none)'}: {error}") from None
+
+
+def with_secrets(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with every text `env:NAME` replaced by what that environment variable holds.
+
+    Raises:
+        SettingError: It is not set; the message has its name only.
+    """
+    return {name: _secret(name, value) for name, value in arguments.items()}
+
+
+def _secret(name: str, value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(_SECRET):
+        return value
+    variable = value.removeprefix(_SECRET)
+    if variable not in os.environ:
+        raise SettingError(f"{name} is to come from the environment variable {variable}, which is not set: set it where the node starts")
+    return os.environ[variable]
+
+
+def as_json(key: str, time_ns: int, value: Any) -> bytes:
+    """A sample as other systems read it: `{"key": ..., "time_ns": ..., "value": ...}`, bytes as hex."""
+    return json.dumps({"key": key, "time_ns": time_ns, "value": value}, default=lambda raw: bytes(raw).hex()).encode()

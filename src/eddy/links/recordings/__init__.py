@@ -1,0 +1,1 @@
+"""Vibration recordings as public data sets hold them."""

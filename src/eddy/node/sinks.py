@@ -1,0 +1,144 @@
+"""Runs a sink in a thread of its own: in order, again until it works, and to its safe value when nobody speaks any more."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Condition, Thread
+from typing import Any
+
+from eddy.errors import Refused
+from eddy.links.driver import Sink
+from eddy.node.sources import BACKOFF_S, stop
+
+
+class SinkRunner:
+    """Brings samples out through a driver. What is done is told, so that it is acknowledged only then.
+
+    Args:
+        start: Makes the driver; called again after a failure.
+        safe: What `driver.safe` gets, once, when nobody has spoken for `silence_s`.
+        silence_s: After this many seconds without `offer` or `hear`; 0 for never.
+        bound: Samples in the queue at which no more are taken.
+        monotonic_s: The clock.
+
+    Attributes:
+        faults, fault: How often the driver failed, and what it said last; "" once it works again.
+        silent: The safe value is out.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Sink],
+        safe: Any = None,
+        silence_s: float = 0.0,
+        bound: int = 1024,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._start = start
+        self._safe = safe
+        self._silence_s = silence_s
+        self._bound = bound
+        self._monotonic_s = monotonic_s
+        self._queue: deque[tuple[str, int, Any]] = deque()
+        self._done: list[tuple[str, str]] = []
+        self._changed = Condition()
+        self._driver: Sink | None = None
+        self._heard_s = monotonic_s()
+        self._again_s = self._heard_s  # not before this
+        self._wait_s = BACKOFF_S[0]
+        self._closed = False
+        self._thread: Thread | None = None
+        self.silent = False
+        self.faults = 0
+        self.fault = ""
+
+    def begin(self) -> "SinkRunner":
+        """Start the thread."""
+        self._thread = Thread(target=self._run, name="sink", daemon=True)
+        self._thread.start()
+        return self
+
+    def offer(self, key: str, time_ns: int, value: Any) -> bool:
+        """One more sample to bring out; False when the queue is full: offer it again later."""
+        with self._changed:
+            self._hear()
+            if len(self._queue) >= self._bound:
+                return False
+            self._queue.append((key, time_ns, value))
+            self._changed.notify_all()
+            return True
+
+    def hear(self) -> None:
+        """Whoever decides about this sink lives, although it has nothing to say."""
+        with self._changed:
+            self._hear()
+            self._changed.notify_all()
+
+    def done(self) -> list[tuple[str, str]]:
+        """(key, "") of what is out since the last question, in order; (key, why) of what the driver refused for good."""
+        with self._changed:
+            done, self._done = self._done, []
+            return done
+
+    def close(self) -> None:
+        """Stop; what is still in the queue is not done."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread:
+            self._thread.join(2)
+
+    def turn(self) -> float:
+        """One step of the thread: write the oldest sample, or the safe value. Returns how many seconds to wait for the next one."""
+        now = self._monotonic_s()
+        with self._changed:
+            head = self._queue[0] if self._queue else None
+            quiet_s = now - self._heard_s
+            safe = bool(self._silence_s) and quiet_s >= self._silence_s and not self.silent and head is None
+        if now < self._again_s:
+            return self._again_s - now
+        if head is None and not safe:
+            return self._silence_s - quiet_s if self._silence_s and not self.silent else BACKOFF_S[1]
+        why = ""
+        try:
+            if self._driver is None:
+                self._driver = self._start()
+            if head is not None:
+                self._driver.write(*head)
+            else:
+                self._driver.safe(self._safe)
+        except Refused as error:
+            self.faults += 1
+            self.fault = why = f"{type(error).__name__}: {error}"
+        except Exception as error:  # whatever a driver may raise: it is started again
+            return self._failed(error)
+        else:
+            self.fault = ""
+        self._wait_s = BACKOFF_S[0]
+        with self._changed:
+            if head is not None:
+                self._queue.popleft()
+                self._done.append((head[0], why))
+            else:
+                self.silent = self._monotonic_s() - self._heard_s >= self._silence_s  # unless somebody spoke meanwhile
+        return 0.0
+
+    def _failed(self, error: Exception) -> float:
+        self.faults += 1
+        self.fault = f"{type(error).__name__}: {error}"
+        stop(self._driver)
+        self._driver = None
+        wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, BACKOFF_S[1])
+        self._again_s = self._monotonic_s() + wait_s
+        return wait_s
+
+    def _hear(self) -> None:
+        self._heard_s = self._monotonic_s()
+        self.silent = False
+
+    def _run(self) -> None:
+        while not self._closed:
+            wait_s = self.turn()
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or (self._queue and self._monotonic_s() >= self._again_s), wait_s)
+        stop(self._driver)

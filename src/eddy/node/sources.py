@@ -1,0 +1,126 @@
+"""Runs a source in a thread of its own: it may wait for its sensor without anybody waiting for it."""
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
+from threading import Condition, Thread
+from typing import Any
+
+from eddy.links.driver import Source
+
+BACKOFF_S = (1.0, 60.0)  # the first wait, and the longest; each is twice the one before
+_IDLE_S = 0.05  # between two questions to a source that had nothing
+
+
+class SourceThread:
+    """Samples of a source, through a bounded queue; a source that fails is started again where it was.
+
+    Args:
+        start: Makes the driver; gets the number of samples that it has given already (`resume`).
+        kept: Samples that the system has kept from earlier.
+        bound: Samples in the queue at which the source is not asked any more.
+
+    Attributes:
+        faults, fault: How often the driver failed, and what it said last; "" once it works again.
+        given: Samples that the driver has given, those of earlier included.
+    """
+
+    def __init__(self, start: Callable[[int], Source], kept: int = 0, bound: int = 1024) -> None:
+        self._start = start
+        self._bound = bound
+        self._queue: deque[tuple[int, Any]] = deque()
+        self._changed = Condition()
+        self._driver: Source | None = None
+        self._wait_s = BACKOFF_S[0]
+        self._over = False
+        self._closed = False
+        self._thread: Thread | None = None
+        self.given = kept
+        self.faults = 0
+        self.fault = ""
+
+    def begin(self) -> "SourceThread":
+        """Start the thread."""
+        self._thread = Thread(target=self._run, name="source", daemon=True)
+        self._thread.start()
+        return self
+
+    def take(self, limit: int = 256, wait_s: float = 0.0) -> list[tuple[int, Any]]:
+        """The next samples, (time in nanoseconds, value), at most `limit`; waits for the first one as long as said."""
+        with self._changed:
+            if wait_s:
+                self._changed.wait_for(lambda: self._queue or self._over or self._closed, wait_s)
+            taken = list(islice(self._queue, limit))
+            for _ in taken:
+                self._queue.popleft()
+            self._changed.notify_all()
+            return taken
+
+    @property
+    def ended(self) -> bool:
+        """Whether the data have ended and all of them were taken."""
+        return self._over and not self._queue
+
+    def close(self) -> None:
+        """Stop; the driver is closed by its thread once it comes back."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread:
+            self._thread.join(2)
+
+    def turn(self) -> float | None:
+        """One step of the thread: start the driver, or read once. Returns how many seconds to wait; None for until there is room."""
+        if self._full():
+            return None
+        try:
+            if self._driver is None:
+                self._driver = self._start(self.given)
+            said = self._driver.read()
+        except EOFError:
+            self._finish()
+            return 0.0
+        except Exception as error:  # whatever a driver may raise: its own business until it works again
+            self.faults += 1
+            self.fault = f"{type(error).__name__}: {error}"
+            stop(self._driver)
+            self._driver = None
+            wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, BACKOFF_S[1])
+            return wait_s
+        self.fault, self._wait_s = "", BACKOFF_S[0]
+        if not said:
+            return _IDLE_S
+        samples = said if isinstance(said, list) else [said]
+        with self._changed:
+            self._queue.extend(samples)
+            self.given += len(samples)
+            self._changed.notify_all()
+        return 0.0
+
+    def _finish(self) -> None:
+        stop(self._driver)
+        self._driver = None
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while not (self._closed or self._over):
+            wait_s = self.turn()
+            with self._changed:
+                if wait_s is None:
+                    self._changed.wait_for(lambda: self._closed or not self._full())
+                elif wait_s:
+                    self._changed.wait_for(lambda: self._closed, wait_s)
+        stop(self._driver)
+
+    def _full(self) -> bool:
+        return len(self._queue) >= self._bound
+
+
+def stop(driver: Any) -> None:
+    """Close a driver that can be closed; what it says to that helps nobody any more."""
+    with suppress(Exception):
+        if hasattr(driver, "close"):
+            driver.close()

@@ -1,0 +1,210 @@
+"""Drivers that wait, fail and come back hold nobody up, and lose and double nothing."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from eddy.errors import LinkLost, Refused
+from eddy.node.sinks import SinkRunner
+from eddy.node.sources import SourceThread
+
+
+def running() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+class Sensor:
+    """A source of the numbers from `resume` to 9 that fails at the numbers in `bad`, once each."""
+
+    def __init__(self, resume: int, bad: set[int]) -> None:
+        self.at, self.bad = resume, bad
+        self.closed = False
+
+    def read(self) -> Any:
+        if self.at in self.bad:
+            self.bad.discard(self.at)
+            raise OSError("loose contact")
+        if self.at == 10:
+            raise EOFError
+        self.at += 1
+        return (self.at - 1, self.at - 1) if self.at % 2 else [(self.at - 1, self.at - 1)]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def drain(source: SourceThread) -> list[int]:
+    out: list[int] = []
+    while not source.ended:
+        out += [value for _, value in source.take(3, 5.0)]
+    return out
+
+
+def test_samples_come_through_in_order_until_the_data_end() -> None:
+    source = SourceThread(lambda resume: Sensor(resume, set()), bound=2).begin()
+    assert drain(source) == list(range(10))
+    source.close()
+
+
+def test_it_goes_on_behind_what_was_kept() -> None:
+    source = SourceThread(lambda resume: Sensor(resume, set()), kept=7).begin()
+    assert drain(source) == [7, 8, 9]
+    source.close()
+
+
+def test_a_driver_that_fails_is_started_again_where_it_was_with_ever_longer_waits() -> None:
+    made: list[Sensor] = []
+    bad = {0, 4}
+
+    def start(resume: int) -> Sensor:
+        if len(made) == 1:
+            made.append(Sensor(resume, bad))
+            raise OSError("still loose")
+        made.append(Sensor(resume, bad))
+        return made[-1]
+
+    source = SourceThread(start)
+    assert [source.turn(), source.fault, made[0].closed] == [1.0, "OSError: loose contact", True]
+    assert source.turn() == 2.0
+    assert [source.turn() for _ in range(5)] == [0.0] * 4 + [1.0]
+    assert (source.faults, source.given) == (3, 4)
+    while not source.ended:
+        source.turn()
+        source.take()
+    assert (source.given, source.fault, [sensor.at for sensor in made[-1:]]) == (10, "", [10])
+
+
+def test_a_full_queue_is_not_filled_further() -> None:
+    source = SourceThread(lambda resume: Sensor(resume, set()), bound=3)
+    assert [source.turn() for _ in range(5)] == [0.0, 0.0, 0.0, None, None]
+    assert source.take(2) == [(0, 0), (1, 1)]
+    assert source.turn() == 0.0
+
+
+def test_a_source_that_waits_for_room_is_closed_at_once() -> None:
+    made: list[Sensor] = []
+    source = SourceThread(lambda resume: made.append(Sensor(resume, set())) or made[-1], bound=1).begin()  # type: ignore[func-returns-value]
+    source.take(0, 5.0)
+    source.close()
+    assert made[0].closed and "source" not in running()
+
+
+class Lamp:
+    """A sink that fails as often as told."""
+
+    def __init__(self, failures: list[Exception]) -> None:
+        self.failures = failures
+        self.lit: list[Any] = []
+
+    def write(self, key: str, time_ns: int, value: Any) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.lit.append((key, value))
+
+    def safe(self, value: Any) -> None:
+        self.write("safe", 0, value)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_samples_are_written_in_order_and_told_when_done() -> None:
+    lamp = Lamp([])
+    sink = SinkRunner(lambda: lamp)
+    assert sink.offer("a", 1, 10) and sink.offer("b", 2, 20)
+    sink.turn()
+    assert sink.done() == [("a", "")]
+    sink.turn()
+    assert (sink.done(), sink.done(), lamp.lit) == ([("b", "")], [], [("a", 10), ("b", 20)])
+
+
+def test_a_failed_write_comes_again_with_its_key_after_ever_longer_waits() -> None:
+    clock, started = Clock(), []
+    lamp = Lamp([LinkLost("down"), LinkLost("down"), LinkLost("down")])
+    sink = SinkRunner(lambda: started.append(1) or lamp, monotonic_s=clock)  # type: ignore[func-returns-value]
+    sink.offer("a", 1, 10)
+    sink.offer("b", 2, 20)
+    waits = []
+    while not lamp.lit:
+        waits.append(sink.turn())
+        clock.now += waits[-1]
+    assert waits == [1.0, 2.0, 4.0, 0.0] and len(started) == 4
+    assert (sink.done(), sink.faults, sink.fault) == ([("a", "")], 3, "")
+
+
+def test_nothing_is_tried_before_the_wait_is_over_however_much_comes() -> None:
+    clock = Clock()
+    sink = SinkRunner(lambda: Lamp([LinkLost("down")]), monotonic_s=clock)
+    sink.offer("a", 1, 10)
+    sink.turn()
+    sink.offer("b", 2, 20)
+    assert (sink.turn(), sink.faults) == (1.0, 1)
+
+
+def test_what_the_driver_refuses_for_good_holds_nothing_up_and_is_told() -> None:
+    lamp = Lamp([Refused("no such topic")])
+    sink = SinkRunner(lambda: lamp)
+    sink.offer("a", 1, 10)
+    sink.offer("b", 2, 20)
+    sink.turn()
+    sink.turn()
+    assert sink.done() == [("a", "Refused: no such topic"), ("b", "")]
+
+
+def test_a_full_queue_takes_no_more() -> None:
+    sink = SinkRunner(lambda: Lamp([]), bound=2)
+    assert [sink.offer(key, 0, 0) for key in "abc"] == [True, True, False]
+
+
+def test_the_safe_value_comes_once_when_nobody_speaks_and_again_after_the_next_silence() -> None:
+    clock, lamp = Clock(), Lamp([])
+    sink = SinkRunner(lambda: lamp, safe="off", silence_s=30, monotonic_s=clock)
+    assert sink.turn() == 30
+    for _ in range(5):
+        clock.now += 20
+        sink.hear()
+        sink.turn()
+    assert lamp.lit == []
+    clock.now += 30
+    sink.turn()
+    sink.turn()
+    assert (lamp.lit, sink.silent) == ([("safe", "off")], True)
+    sink.offer("a", 1, 1)
+    sink.turn()
+    clock.now += 31
+    sink.turn()
+    assert lamp.lit == [("safe", "off"), ("a", 1), ("safe", "off")]
+
+
+def test_a_safe_value_that_fails_is_tried_again() -> None:
+    clock, lamp = Clock(), Lamp([LinkLost("down")])
+    sink = SinkRunner(lambda: lamp, safe=0, silence_s=5, monotonic_s=clock)
+    clock.now += 5
+    clock.now += sink.turn()
+    sink.turn()
+    assert (lamp.lit, sink.silent) == ([("safe", 0)], True)
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_the_thread_writes_what_is_offered_and_ends_when_closed(count: int) -> None:
+    lamp, out = Lamp([]), threading.Event()
+    write = lamp.write
+
+    def told(key: str, time_ns: int, value: Any) -> None:
+        write(key, time_ns, value)
+        if value == count - 1:
+            out.set()
+
+    lamp.write = told  # type: ignore[method-assign]
+    sink = SinkRunner(lambda: lamp).begin()
+    for i in range(count):
+        assert sink.offer(str(i), i, i)
+    assert out.wait(5)
+    sink.close()
+    assert [value for _, value in lamp.lit] == list(range(count))
+    assert "sink" not in running()
