@@ -120,6 +120,24 @@ def test_a_process_without_a_certificate_is_refused(company: Company, certified:
     assert hub.take(1 if certified else 0) == ([b"hello"] if certified else [])
 
 
+@pytest.mark.slow
+def test_hub_and_node_processes_speak_over_mutual_tls(company: Company) -> None:
+    looking = company.keep(Mesh(["test"], company.endpoint, [], company.identity("test")))
+    node, hub = company.identity("gw"), company.authority.folder
+    commands = [
+        ["eddy.node.service", "--name", "gw", "--dir", str(company.folder), "--identity", str(node.key_file.parent)],
+        ["eddy.hub.service", "--database", f"sqlite:///{company.folder / 'hub.db'}", "--authority", str(hub)],
+    ]
+    ends = ["--connect", company.endpoint, "--listen"]
+    processes = [subprocess.Popen([sys.executable, "-m", *command, *ends, free_endpoint("tls")]) for command in commands]
+    try:
+        assert repeat(lambda: looking.take(0.02), lambda: looking.here() == ["@", "@gw"], 20)
+    finally:
+        for process in processes:
+            process.terminate()
+            assert process.wait(timeout=10) == 0
+
+
 def test_an_end_takes_only_endpoints_that_suit_its_identity(company: Company) -> None:
     with pytest.raises(SettingError, match="only tls/"):
         Mesh([], free_endpoint(), [], company.identity("a"))

@@ -7,8 +7,10 @@ none missing and none twice. The baseline sends messages of the size of one samp
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ from eddy.kernel.codec import decode, encode
 from eddy.kernel.hop import Outbox, numbering
 from eddy.kernel.outlets import Outlets
 from eddy.kernel.store import RamStore
+from eddy.security.authority import Authority
+from eddy.security.identity import Identity
 
 BLOCK = 100  # samples of a record when they are sent in blocks
 SLOWER = 10
@@ -34,12 +38,15 @@ _LATENCY_HZ = 500
 class _Source:
     """The sending end, in this process."""
 
-    def __init__(self) -> None:
-        meeting = free_endpoint()
-        self.mesh = Mesh(["source"], meeting)
-        command = [sys.executable, "-m", "eddy.bench.sink", "--listen", free_endpoint(), "--connect", meeting]
+    def __init__(self, folder: Path | None) -> None:
+        self.protocol = "tls" if folder else "tcp"
+        self.identity = _joined(folder, "source") if folder else None
+        self.meeting = free_endpoint(self.protocol)
+        self.mesh = Mesh(["source"], self.meeting, [], self.identity)
+        command = [sys.executable, "-m", "eddy.bench.sink", "--listen", free_endpoint(self.protocol), "--connect", self.meeting]
+        if folder:
+            command += ["--identity", str(_joined(folder, "sink").key_file.parent)]
         self.process = subprocess.Popen(command)
-        self.meeting = meeting
         self.batches = 0
 
     def ask(self, stream: str, slow_us: int = 0) -> dict[str, Any]:
@@ -84,12 +91,21 @@ class _Source:
         self.mesh.close()
 
 
-def run(records: int = 100_000, tell: Callable[[Any], None] | None = None) -> dict[str, Any]:
+def _joined(folder: Path, name: str) -> Identity:
+    authority = Authority(folder / "hub")
+    identity = Identity.load_or_create(folder / name, name)
+    identity.accept(authority.sign(*identity.request(authority.issue_token(name))))
+    authority.close()
+    return identity
+
+
+def run(records: int = 100_000, tell: Callable[[Any], None] | None = None, tls: bool = False) -> dict[str, Any]:
     """Measure.
 
     Args:
         records: Of one sample each; a twentieth as many blocks of 100 samples, and as many bare messages.
         tell: Is told how far it is.
+        tls: Over mutual TLS, the baseline as well.
 
     Returns:
         `single` {messages_per_s, of_baseline, records}, `batched` {samples_per_s, of_baseline, batch}, `baseline` {zenoh_put_per_s},
@@ -100,16 +116,17 @@ def run(records: int = 100_000, tell: Callable[[Any], None] | None = None) -> di
         DeviceFailed: The receiving process failed, or did not get everything within two minutes.
     """
     tell = tell or (lambda step: None)
-    source = _Source()
-    try:
-        source.ask("")
-        steps = [_single, _batched, _baseline, _latency, _slow]
-        result: dict[str, Any] = {"faults": []}
-        for number, step in enumerate(steps):
-            tell({"done": number, "total": len(steps), "doing": step.__name__.strip("_")})
-            step(source, records, result)
-    finally:
-        source.close()
+    steps = [_single, _batched, _baseline, _latency, _slow]
+    result: dict[str, Any] = {"tls": tls, "faults": []}
+    with tempfile.TemporaryDirectory(prefix="eddy-fabric-") as folder:
+        source = _Source(Path(folder) if tls else None)
+        try:
+            source.ask("")
+            for number, step in enumerate(steps):
+                tell({"done": number, "total": len(steps), "doing": step.__name__.strip("_")})
+                step(source, records, result)
+        finally:
+            source.close()
     faults = result.pop("faults")
     return result | {name: sum(fault[name] for fault in faults) for name in ("lost", "doubled", "out_of_order")}
 
@@ -131,7 +148,7 @@ def _batched(source: _Source, records: int, result: dict[str, Any]) -> None:
 def _baseline(source: _Source, records: int, result: dict[str, Any]) -> None:
     import zenoh
 
-    session = open_session(free_endpoint(), [source.meeting], None, None)
+    session = open_session(free_endpoint(source.protocol), [source.meeting], source.identity, None)
     publisher = session.declare_publisher(BARE, congestion_control=zenoh.CongestionControl.BLOCK)
     end = time.monotonic() + _PATIENCE_S
     while not publisher.matching_status.matching and time.monotonic() < end:

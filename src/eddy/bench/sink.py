@@ -4,6 +4,7 @@ import argparse
 import resource
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from eddy.fabric.mesh import Mesh, free_endpoint
@@ -11,8 +12,9 @@ from eddy.fabric.session import open_session
 from eddy.kernel.assignment import ACK, message, read
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.hop import Gap, Inbox, Record
+from eddy.security.identity import Identity
 
-BARE = "eddy/bench"
+BARE = "eddy/stream/bench"
 """Key of the baseline."""
 
 _WAIT_S = 0.05
@@ -70,7 +72,7 @@ def _fresh() -> dict[str, Any]:
     return {"records": 0, "out_of_order": 0, "gaps": 0, "latencies_ns": []}
 
 
-def serve(listen: str, connect: list[str]) -> None:
+def serve(listen: str, connect: list[str], identity: Identity | None) -> None:
     """Receive until SIGTERM."""
     going = True
 
@@ -79,10 +81,10 @@ def serve(listen: str, connect: list[str]) -> None:
         going = False
 
     signal.signal(signal.SIGTERM, stop)
-    mesh = Mesh(["sink"], listen, connect)
+    mesh = Mesh(["sink"], listen, connect, identity)
     sink = Sink(mesh)
     mesh.answer(sink.answer)
-    bare = open_session(free_endpoint(), connect, None, None)
+    bare = open_session(free_endpoint(listen[:3]), connect, identity, None)
     bare.declare_subscriber(BARE, sink.count_bare)
     try:
         while going:
@@ -98,8 +100,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="eddy.bench.sink")
     parser.add_argument("--listen", required=True)
     parser.add_argument("--connect", nargs="*", default=[])
+    parser.add_argument("--identity", type=Path)
     given = parser.parse_args()
-    serve(given.listen, given.connect)
+    serve(given.listen, given.connect, Identity.load_or_create(given.identity, "sink") if given.identity else None)
 
 
 if __name__ == "__main__":

@@ -110,6 +110,7 @@ def move(
 @app.command("fabric")
 def fabric(
     records: Annotated[int, typer.Option(min=20, max=10_000_000, help="Records of one sample each.")] = 100_000,
+    tls: Annotated[bool, typer.Option("--tls", help="Over mutual TLS, as between machines.")] = False,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Carry samples from one process to another, each effectively once, beside bare Zenoh; then to a slow receiver."""
@@ -121,7 +122,7 @@ def fabric(
 
     console.check_writable(json)
     with Display(console.progress_console(), "fabric") as display:
-        result = measurement.run(records, display.update)
+        result = measurement.run(records, display.update, tls)
     shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for title, value in result.items():
         text = ", ".join(f"{name} {figure}" for name, figure in value.items()) if isinstance(value, dict) else f"{value:,}"
