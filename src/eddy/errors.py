@@ -11,14 +11,20 @@
     │   ├── KeyFileError        152    a key file that is not readable as a key, or that others can read
     │   ├── SettingError        153    an option or setting outside its range
     │   ├── SpecError           154    an app that is not written in the language; holds every problem that was found
-    │   └── CodeError           161    a person's own code that cannot be loaded, or that raised an error
+    │   ├── CodeError           161    a person's own code that cannot be loaded, or that raised an error
+    │   └── CertificateError    162    a certificate, or a request for one, that is not built as one
     ├── Refused                 2xx    well-formed, but not acceptable here
     │   ├── SignatureError      201    not signed by the key that this node trusts, or changed after signing
     │   ├── RollbackError       202    the sequence is not newer than the newest accepted one
     │   ├── WrongTarget         203    meant for another device or another class of devices
     │   ├── TooLarge            204    larger than what this node takes
     │   ├── Fenced              205    from an owner with a lower term
-    │   └── NoPlan              251    no placement satisfies every constraint
+    │   ├── NoPlan              251    no placement satisfies every constraint
+    │   ├── TokenRefused        261    a join token that is not known, used up, or for another node
+    │   ├── TokenExpired        262    a join token after its time
+    │   ├── TokenRevoked        263    a join token that was taken back
+    │   ├── WrongHub            264    a token or certificate of another hub
+    │   └── NameTaken           265    a node with another key has the name
     ├── Resource                3xx    the operator must make room, or install something
     │   ├── StorageFull         301    no room in flash or on disk
     │   ├── OutOfMemory         302    no room on the heap
@@ -60,6 +66,7 @@ from eddy.kernel.errors import (
 __all__ = [
     "BadInput",
     "CodeError",
+    "CertificateError",
     "CodecError",
     "DataError",
     "DeviceFailed",
@@ -73,6 +80,7 @@ __all__ = [
     "LinkTimeout",
     "ManifestError",
     "ModelError",
+    "NameTaken",
     "NoPlan",
     "OutOfMemory",
     "OverLimit",
@@ -84,8 +92,12 @@ __all__ = [
     "SignatureError",
     "SpecError",
     "StorageFull",
+    "TokenExpired",
+    "TokenRefused",
+    "TokenRevoked",
     "TooLarge",
     "ToolMissing",
+    "WrongHub",
     "WrongTarget",
 ]
 
@@ -154,6 +166,12 @@ class CodeError(BadInput):
     code = 161
 
 
+class CertificateError(BadInput):
+    """A certificate, or a request for one, is not built as one."""
+
+    code = 162
+
+
 class NoPlan(Refused):
     """No placement satisfies every constraint.
 
@@ -168,6 +186,36 @@ class NoPlan(Refused):
         super().__init__("\n  ".join(["there is no plan:", *(reason for _, reason in reasons), *filter(None, [way_out])]))
         self.reasons = tuple(reasons)
         self.way_out = way_out
+
+
+class TokenRefused(Refused):
+    """A join token is not known here, was used by another node, or is for another one."""
+
+    code = 261
+
+
+class TokenExpired(Refused):
+    """A join token is no longer good."""
+
+    code = 262
+
+
+class TokenRevoked(Refused):
+    """A join token was taken back."""
+
+    code = 263
+
+
+class WrongHub(Refused):
+    """A join token or certificate is of another hub."""
+
+    code = 264
+
+
+class NameTaken(Refused):
+    """A node with another key has the name."""
+
+    code = 265
 
 
 class ToolMissing(Resource):

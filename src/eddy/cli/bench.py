@@ -107,6 +107,31 @@ def move(
         console.write_json(json, result)
 
 
+@app.command("fabric")
+def fabric(
+    records: Annotated[int, typer.Option(min=20, max=10_000_000, help="Records of one sample each.")] = 100_000,
+    tls: Annotated[bool, typer.Option("--tls", help="Over mutual TLS, as between machines.")] = False,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Carry samples from one process to another, each effectively once, beside bare Zenoh; then to a slow receiver."""
+    from rich.table import Table
+
+    from eddy.bench import fabric as measurement
+    from eddy.cli import console
+    from eddy.cli.progress import Display
+
+    console.check_writable(json)
+    with Display(console.progress_console(), "fabric") as display:
+        result = measurement.run(records, display.update, tls)
+    shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for title, value in result.items():
+        text = ", ".join(f"{name} {figure}" for name, figure in value.items()) if isinstance(value, dict) else f"{value:,}"
+        shown.add_row(title.replace("_", " "), text)
+    console.result_console(json).print(shown)
+    if json is not None:
+        console.write_json(json, result)
+
+
 def table(rows: list[Mapping[str, Any]]) -> "Table":
     """For each number of trees: ours, the baseline of the same run with how many times it needs, the paper's printed figures."""
     from rich.table import Table

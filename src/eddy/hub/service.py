@@ -1,8 +1,12 @@
-"""The hub as a process: `python -m eddy.hub.service --database URL --listen tcp/127.0.0.1:PORT --connect ENDPOINT ...`"""
+"""The hub as a process: `python -m eddy.hub.service --database URL --listen tcp/127.0.0.1:PORT --connect ENDPOINT ...`
+
+With `--authority FOLDER`, where the certificate authority is or shall be, endpoints are `tls/HOST:PORT`; without, loopback only.
+"""
 
 import argparse
 import signal
 import time
+from pathlib import Path
 
 from eddy.errors import EddyError
 from eddy.fabric.mesh import Mesh
@@ -10,6 +14,8 @@ from eddy.hub.control import Control
 from eddy.hub.terms import Terms, open_database
 from eddy.kernel.assignment import HUB, message, read
 from eddy.kernel.charter import Charter, open_charter
+from eddy.security.authority import Authority
+from eddy.security.identity import Identity
 
 PLACE, MOVE = 100, 101
 _WAIT_S = 0.01
@@ -25,7 +31,7 @@ def move(instance: str, node: str) -> bytes:
     return message(MOVE, instance, node)
 
 
-def serve(database: str, listen: str, others: list[str]) -> None:
+def serve(database: str, listen: str, others: list[str], identity: Identity | None = None) -> None:
     """Keep nodes at what is wanted, until SIGTERM."""
     going = True
 
@@ -35,7 +41,7 @@ def serve(database: str, listen: str, others: list[str]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     control = Control(Terms(open_database(database)))
-    mesh = Mesh([HUB], listen, others)
+    mesh = Mesh([HUB], listen, others, identity)
     try:
         while going:
             for data in mesh.take(_WAIT_S):
@@ -65,8 +71,10 @@ def main() -> None:
     parser.add_argument("--database", required=True)
     parser.add_argument("--listen", required=True)
     parser.add_argument("--connect", nargs="*", default=[])
+    parser.add_argument("--authority", type=Path)
     given = parser.parse_args()
-    serve(given.database, given.listen, given.connect)
+    identity = Authority(given.authority).own_identity() if given.authority else None
+    serve(given.database, given.listen, given.connect, identity)
 
 
 if __name__ == "__main__":

@@ -140,3 +140,8 @@ def read(data: bytes) -> "list[Any]":
     if not isinstance(parts, list) or not parts or not isinstance(parts[0], int):
         raise SampleError("not a message: %d bytes" % len(data))
     return parts
+
+
+def kind(data: bytes) -> int:
+    """The kind of a message without reading the rest; -1 when it is none."""
+    return data[1] if len(data) > 1 and 0x80 < data[0] < 0x98 and data[1] < 24 else -1

@@ -1,4 +1,7 @@
-"""A node as a process: `python -m eddy.node.service --name gw1 --dir DIR --listen tcp/127.0.0.1:PORT --connect ENDPOINT ...`"""
+"""A node as a process: `python -m eddy.node.service --name gw1 --dir DIR --listen tcp/127.0.0.1:PORT --connect ENDPOINT ...`
+
+With `--identity FOLDER`, where a node that has joined keeps its certificate, endpoints are `tls/HOST:PORT`; without, loopback only.
+"""
 
 import argparse
 import signal
@@ -14,6 +17,7 @@ from eddy.kernel.host import Host
 from eddy.knowledge.spool import connect
 from eddy.node.copying import forked
 from eddy.node.journal import SqliteJournal
+from eddy.security.identity import Identity
 
 _WAIT_S = 0.01
 
@@ -31,7 +35,7 @@ def build(program: Any) -> Function:
     return made
 
 
-def serve(name: str, folder: Path, listen: str, others: list[str]) -> None:
+def serve(name: str, folder: Path, listen: str, others: list[str], identity: Identity | None = None) -> None:
     """Host what the hub assigns, until SIGTERM."""
     going = True
 
@@ -42,7 +46,7 @@ def serve(name: str, folder: Path, listen: str, others: list[str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     folder.mkdir(parents=True, exist_ok=True)
     host = Host(name, SqliteJournal(connect(folder / f"{name}.db")), build, copier=forked)
-    mesh = Mesh(["@" + name], listen, others)
+    mesh = Mesh(["@" + name], listen, others, identity)
     try:
         while going:
             for data in mesh.take(_WAIT_S):
@@ -62,8 +66,10 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--listen", required=True)
     parser.add_argument("--connect", nargs="*", default=[])
+    parser.add_argument("--identity", type=Path)
     given = parser.parse_args()
-    serve(given.name, given.dir, given.listen, given.connect)
+    identity = Identity.load_or_create(given.identity, given.name) if given.identity else None
+    serve(given.name, given.dir, given.listen, given.connect, identity)
 
 
 if __name__ == "__main__":
