@@ -10,13 +10,16 @@
     │   ├── DataError           151    a data file that is missing, truncated or of another shape
     │   ├── KeyFileError        152    a key file that is not readable as a key, or that others can read
     │   └── SettingError        153    an option or setting outside its range
+    │       └── UnknownName     161    no node, function or app of that name
     ├── Refused                 2xx    well-formed, but not acceptable here
     │   ├── SignatureError      201    not signed by the key that this node trusts, or changed after signing
     │   ├── RollbackError       202    the sequence is not newer than the newest accepted one
     │   ├── WrongTarget         203    meant for another device or another class of devices
     │   ├── TooLarge            204    larger than what this node takes
     │   ├── Fenced              205    from an owner with a lower term
-    │   └── NoPlan              251    no placement satisfies every constraint
+    │   ├── NoPlan              251    no placement satisfies every constraint
+    │   ├── NotAllowed          261    no token, or not the right one
+    │   └── Outdated            262    somebody else has changed it in the meantime
     ├── Resource                3xx    the operator must make room, or install something
     │   ├── StorageFull         301    no room in flash or on disk
     │   ├── OutOfMemory         302    no room on the heap
@@ -66,7 +69,9 @@ __all__ = [
     "ManifestError",
     "ModelError",
     "NoPlan",
+    "NotAllowed",
     "OutOfMemory",
+    "Outdated",
     "Refused",
     "Resource",
     "RollbackError",
@@ -76,6 +81,7 @@ __all__ = [
     "StorageFull",
     "TooLarge",
     "ToolMissing",
+    "UnknownName",
     "WrongTarget",
 ]
 
@@ -98,10 +104,28 @@ class SettingError(BadInput):
     code = 153
 
 
+class UnknownName(SettingError):
+    """There is no node, function or app of that name; the message says which names look like it."""
+
+    code = 161
+
+
 class NoPlan(Refused):
     """No placement satisfies every constraint; the message says which stand against it."""
 
     code = 251
+
+
+class NotAllowed(Refused):
+    """Whoever asks showed no token, or not the right one."""
+
+    code = 261
+
+
+class Outdated(Refused):
+    """Somebody else has changed it in the meantime: read it again, then decide again."""
+
+    code = 262
 
 
 class ToolMissing(Resource):
