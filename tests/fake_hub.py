@@ -4,6 +4,8 @@ from dataclasses import replace
 from threading import RLock
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from eddy.errors import NoPlan, Refused, SettingError
 from eddy.hub.names import unknown
 from eddy.hub.view import Decision, Event, FunctionView, NodeView
@@ -139,7 +141,7 @@ class FakeHub:
     def apply(self, text: str, files: dict[str, bytes], dry: bool) -> dict[str, Any]:
         if "impossible" in text:
             raise NoPlan("raw samples would leave pump-3: keep detect there")
-        name = text.splitlines()[0].removeprefix("app:").strip().strip("\"'")
+        name = str(YAML(typ="safe").load(text)["app"])
         with self._lock:
             change = "change" if name in self._apps else "create"
             if not dry:

@@ -124,6 +124,11 @@ def test_a_move_that_cannot_be_is_refused(client: TestClient, instance: str, nod
     problem(client.put(f"{API}/functions/{instance}/placement", json={"node": node}), status)
 
 
+def test_a_misspelt_field_is_refused_and_named(client: TestClient) -> None:
+    found = problem(client.put(f"{API}/functions/judge/placement", json={"node": "cloud", "wyh": "typo"}), 422)
+    assert "body/wyh" in found["detail"]
+
+
 def test_settings_are_plain_data(hub: FakeHub, client: TestClient) -> None:
     path = f"{API}/functions/judge/settings"
     assert client.post(path, json={"threshold": 39321, "key": {"base64": "AP8="}}).status_code == 202
@@ -140,7 +145,7 @@ def test_a_plan_changes_nothing_and_applying_answers_with_it(hub: FakeHub, clien
     assert client.put(f"{API}/apps/mill", json=app).json() == planned
     assert client.get(f"{API}/apps").json() == ["mill", "pump-guard"]
     assert planned["figures"] == {"files": 1}
-    assert problem(client.post(f"{API}/plan", json={"text": "impossible"}), 409)["code"] == 251
+    assert problem(client.post(f"{API}/plan", json={"text": "app: impossible"}), 409)["code"] == 251
 
 
 def test_two_people_who_change_an_app_do_not_overwrite_each_other(hub: FakeHub, client: TestClient) -> None:
@@ -157,7 +162,7 @@ def test_two_people_who_change_an_app_do_not_overwrite_each_other(hub: FakeHub, 
     problem(client.get(path), 404)
 
 
-@pytest.mark.parametrize("text", ["app: other", "version: 1", "[", "a: &a [*a]", "[" * 5000])
+@pytest.mark.parametrize("text", ["app: other", "version: 1", "[", "a: &a [*a]", "[" * 600])
 def test_an_app_is_applied_under_its_own_name(client: TestClient, text: str) -> None:
     problem(client.put(f"{API}/apps/mill", json={"text": text}), 422)
 
@@ -222,7 +227,7 @@ def test_without_a_token_only_names_of_this_machine_are_answered(hub: FakeHub) -
 
 
 def test_strangers_are_not_listened_to_without_a_token(hub: FakeHub) -> None:
-    for host in ("0.0.0.0", "::", "192.168.1.7", "hub.example"):  # noqa: S104
+    for host in ("0.0.0.0", "::", "192.168.1.7", "hub.example"):
         with pytest.raises(SettingError, match="set a token"):
             check_listen(host, secured=False)
         check_listen(host, secured=True)

@@ -18,7 +18,7 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> UnknownName:
     """
     there = sorted(names)
     bare = [other for other in there if other.partition("@")[0] == name]  # detect, for detect@pump-1
-    near = bare[:_NAMED] or get_close_matches(name, there, _NAMED)
+    near = bare[:_NAMED] or get_close_matches(name, there, _NAMED, cutoff=0.5)
     if near:
         return UnknownName(f"there is no {kind} {name!r}: did you mean {' or '.join(near)}?")
     some = ", ".join(there[:_NAMED]) + (f" and {len(there) - _NAMED} more" if len(there) > _NAMED else "")

@@ -129,6 +129,7 @@ def configure(
 @router.post("/plan", summary="What applying an app would do")
 def plan(hub: Hub, order: AppFiles) -> dict[str, Any]:
     """Changes nothing. 409 with the reasons when no placement satisfies every constraint."""
+    _name(order.text)
     return hub.apply(order.text, _files(order), dry=True)
 
 
@@ -187,12 +188,15 @@ def _files(order: AppFiles) -> dict[str, bytes]:
         raise SettingError(f"a file's content is no base64 ({error})") from None
 
 
-def _name(text: str) -> object:
+def _name(text: str) -> str:
     """What an app's file calls it."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe").load(text)["app"]
+        name = YAML(typ="safe").load(text)["app"]
     except (YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise SettingError(f"the file does not say 'app: NAME' ({' '.join(str(error).split())})") from None
+    if not isinstance(name, str):
+        raise SettingError(f"the file says 'app: {name}', which is no name")
+    return name

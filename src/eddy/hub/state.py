@@ -158,7 +158,7 @@ def apps(hub: Hub) -> list[str]:
     "/apps/{app}",
     summary="The file of an app",
     response_class=PlainTextResponse,
-    responses={200: {"description": "YAML as it was applied.", "content": {"application/yaml": {"schema": {"type": "string"}}}}},
+    responses={200: {"description": "YAML as it was applied.", "content": {"application/yaml": {}}}},
 )
 def app(hub: Hub, app: AppName) -> Response:
     """Its `ETag` goes into `If-Match` of whoever changes it."""
