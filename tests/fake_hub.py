@@ -43,29 +43,26 @@ def function(instance: str, **fields: Any) -> FunctionView:
 
 
 class FakeHub:
-    """Implements `HubView`. A move is done when `finish` says so, which a test calls, or after `instant` questions.
+    """Implements `HubView`. A move is done when a test calls `finish`.
 
     Attributes:
         settings: {instance: settings} as configured.
         last: {instance: [seq, time_ns, value]}; None for an owner that does not answer.
-        instant: Moves end by themselves with the next look at the functions.
     """
 
-    def __init__(self, instant: bool = False) -> None:
+    def __init__(self) -> None:
         self._lock = RLock()
         self._nodes = {name: node(name) for name in ("cloud", "gw")} | {
             "pump-3": node("pump-3", tier="device", state="silent", heard_ms=9000)
         }
         names = ("features@pump-3", "detect@pump-3", "judge")
-        self._functions = {
-            name: function(name, node="pump-3" if "@" in name else "gw", wanted="pump-3" if "@" in name else "gw") for name in names
-        }
+        where = {name: "pump-3" if "@" in name else "gw" for name in names}
+        self._functions = {name: function(name, node=at, wanted=at, in_sync=[at], replicas=[at]) for name, at in where.items()}
         self._apps = {"pump-guard": "app: pump-guard\n"}
         self._decisions: list[Decision] = []
         self._events: list[Event] = []
         self.settings: dict[str, dict[str, Any]] = {}
         self.last: dict[str, Any] = {name: [] for name in names}
-        self.instant = instant
 
     # What tests do to it
 
@@ -78,6 +75,10 @@ class FakeHub:
                     one, node=one.wanted, term=one.term + 1, in_sync=[one.wanted], replicas=[one.wanted], why=why
                 )
                 self.decide(instance, f"owner is {one.wanted}", why)
+
+    def reach(self, instance: str, **fields: Any) -> None:
+        with self._lock:
+            self._functions[instance] = replace(self._functions[instance], **fields)
 
     def decide(self, instance: str, what: str, why: str) -> None:
         with self._lock:
@@ -112,11 +113,7 @@ class FakeHub:
 
     def functions(self) -> list[FunctionView]:
         with self._lock:
-            found = [self._functions[name] for name in sorted(self._functions)]
-            if self.instant:
-                for name in self._functions:
-                    self.finish(name)
-            return found
+            return [self._functions[name] for name in sorted(self._functions)]
 
     def decisions(self, instance: str | None, after: int | None, limit: int) -> list[Decision]:
         with self._lock:

@@ -32,15 +32,15 @@ def following(url: str, **headers: str) -> Iterator[Iterator[tuple[str, str, Any
     with httpx2.stream("GET", url, headers=headers, timeout=5, trust_env=False) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream"), answer.read()
         lines = answer.iter_lines()
-        assert next(lines) == ": eddy"
+        assert next(lines).startswith("id: ")
 
         def read() -> Iterator[tuple[str, str, Any]]:
-            fields = {}
+            fields: dict[str, str] = {}
             for line in lines:
                 if line:
                     name, _, value = line.partition(": ")
                     fields[name] = value
-                elif fields:
+                elif "data" in fields:
                     yield fields["id"], fields["event"], json.loads(fields["data"])
                     fields = {}
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eddy.cli import bench, console, demo, device, doctor, gateway, plan
+from eddy.cli import bench, console, demo, device, doctor, gateway, logs, move, node, plan, status, why
 from eddy.errors import EddyError
 
 
@@ -36,8 +36,13 @@ app.add_typer(demo.app, name="demo")
 app.add_typer(bench.app, name="bench")
 app.add_typer(device.app, name="device")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(node.app, name="node")
 app.command("doctor")(doctor.doctor)
 app.command("plan")(plan.plan)
+app.command("status")(status.status)
+app.command("move")(move.move)
+app.command("logs")(logs.logs)
+app.command("why")(why.why)
 
 
 def _print_version(wanted: bool) -> None:

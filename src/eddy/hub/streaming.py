@@ -119,7 +119,7 @@ async def stream(follow: Follow, position: str, every_s: float, closing: Callabl
         closing: Whether the hub is about to end.
     """
     spoke = get_running_loop().time()
-    yield b": eddy\n\n"  # the listener knows that it is heard
+    yield f"id: {position}\n\n".encode()  # no event: the listener knows where it is, even when nothing comes before a break
     while not closing():
         try:
             news, position = await run_in_threadpool(follow.after, position)

@@ -274,18 +274,14 @@ class Host:
         """Take up the role that the assignment gives."""
         assignment = slot.assignment
         if assignment.owner != self.node:
-            slot.following = Following(
-                assignment.instance, self.node, lambda: self._empty(slot.assignment), slot.replica, slot.joined
-            )
+            slot.following = Following(assignment.instance, self.node, lambda: self._empty(slot.assignment), slot.replica, slot.joined)
             self._out.append(("@" + assignment.owner, message(NEXT, assignment.instance, "@" + self.node)))
             return
         if slot.replica is None and not assignment.born:
             slot.replica, slot.fresh = self._empty(assignment), True
         if slot.replica is not None:
             slot.joined = [0, 0, 0]
-            slot.leading = Leading(
-                self.node, slot.replica, assignment, slot.join, slot.synced, self._retry_ms, self._copier, slot.size
-            )
+            slot.leading = Leading(self.node, slot.replica, assignment, slot.join, slot.synced, self._retry_ms, self._copier, slot.size)
         else:
             self.counts["refused"] += 1
 
