@@ -127,9 +127,9 @@ def test_a_move_to_where_it_is_is_done_at_once(hub: FakeHub, pauses: list[Callab
 
 def test_a_move_that_takes_too_long_is_told_and_goes_on(hub: FakeHub, pauses: list[Callable[[], None]]) -> None:
     pauses += [lambda: None] * 100
-    shown = call("move", "judge", "pump-3", "--timeout", "2")
+    shown = call("move", "judge", "pump-3", "--timeout", "0.5")
     assert shown.exit_code == 1
-    assert "judge is still on gw after 2 s (pump-3 gets a copy from gw and catches up; pump-3 is silent)" in shown.stderr
+    assert "judge is still on gw after 0.5 s (pump-3 gets a copy from gw and catches up; pump-3 is silent)" in shown.stderr
     assert "eddy move judge gw" in shown.stderr
     assert hub.functions()[2].wanted == "pump-3"
 

@@ -226,6 +226,14 @@ def test_without_a_token_only_names_of_this_machine_are_answered(hub: FakeHub) -
         assert client.get("/healthz", headers={"Host": host}).status_code == 200, host
 
 
+def test_without_a_token_no_page_from_elsewhere_gives_orders(hub: FakeHub) -> None:
+    client = client_of(hub)
+    for origin in ("https://evil.example", "null", "http://127.0.0.1.evil.example", "http://[", ""):
+        problem(client.post(f"{API}/nodes/gw/gone", json={}, headers={"Origin": origin}), 421)
+    assert {node.state for node in hub.nodes()} == {"up", "silent"}
+    assert client.post(f"{API}/nodes/gw/gone", json={}, headers={"Origin": "http://127.0.0.1:8787"}).status_code == 204
+
+
 def test_strangers_are_not_listened_to_without_a_token(hub: FakeHub) -> None:
     for host in ("0.0.0.0", "::", "192.168.1.7", "hub.example"):
         with pytest.raises(SettingError, match="set a token"):

@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,7 +47,7 @@ def check_listen(host: str, secured: bool) -> None:
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a host's address or name."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
@@ -54,8 +55,8 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """ASGI middleware that turns away whoever may not speak, and whoever says too much.
 
-    Without a token it also turns away names that are not this machine's, so that no web page that a person opens reaches the hub by a name
-    that its owner lets point to 127.0.0.1 (DNS rebinding).
+    Without a token it also turns away what comes under names that are not this machine's, so that no web page that a person opens reaches
+    the hub, be it by a name that its owner lets point to 127.0.0.1 (DNS rebinding) or from another origin (request forgery).
 
     Args:
         app: What is guarded.
@@ -87,11 +88,11 @@ class Guard:
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
         """The answer to whom is turned away, before anything of the body was read; None to let them pass."""
         if self._token is None:
-            host = headers.get(b"host", b"").decode("latin-1")
-            name = host if host.endswith("]") else host.rpartition(":")[0] or host
-            if not is_loopback(name):
-                error = NotAllowed(f"this hub has no token, so it answers to 127.0.0.1 and localhost, not to {name!r}")
-                return problems.response(421, error)
+            asked = [_host(b"http://" + headers.get(b"host", b"")), *(_host(headers[name]) for name in (b"origin",) if name in headers)]
+            for host in asked:
+                if not is_loopback(host):
+                    error = NotAllowed(f"this hub has no token, so it answers to 127.0.0.1 and localhost, not to {host!r}")
+                    return problems.response(421, error)
         elif (scope.get("method"), scope["path"]) not in OPEN and not self._known(headers.get(b"authorization", b"")):
             error = NotAllowed("this hub wants its token: send it as 'Authorization: Bearer ...', or set EDDY_TOKEN")
             return problems.response(401, error, {"WWW-Authenticate": 'Bearer realm="eddy"'})
@@ -127,3 +128,11 @@ class Guard:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is larger than {self._max_body} bytes, which is all that this hub takes")
+
+
+def _host(url: bytes) -> str:
+    """The name in a URL; empty when there is none."""
+    try:
+        return urlsplit(url.decode("latin-1")).hostname or ""
+    except ValueError:
+        return ""
