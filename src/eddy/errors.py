@@ -10,6 +10,7 @@
     │   ├── DataError           151    a data file that is missing, truncated or of another shape
     │   ├── KeyFileError        152    a key file that is not readable as a key, or that others can read
     │   ├── SettingError        153    an option or setting outside its range
+    │   │   └── UnknownName     163    no node, function or app of that name
     │   ├── SpecError           154    an app that is not written in the language; holds every problem that was found
     │   ├── CodeError           161    a person's own code that cannot be loaded, or that raised an error
     │   └── CertificateError    162    a certificate, or a request for one, that is not built as one
@@ -24,7 +25,9 @@
     │   ├── TokenExpired        262    a join token after its time
     │   ├── TokenRevoked        263    a join token that was taken back
     │   ├── WrongHub            264    a token or certificate of another hub
-    │   └── NameTaken           265    a node with another key has the name
+    │   ├── NameTaken           265    a node with another key has the name
+    │   ├── NotAllowed          266    no token, or not the right one
+    │   └── Outdated            267    somebody else has changed it in the meantime
     ├── Resource                3xx    the operator must make room, or install something
     │   ├── StorageFull         301    no room in flash or on disk
     │   ├── OutOfMemory         302    no room on the heap
@@ -65,8 +68,8 @@ from eddy.kernel.errors import (
 
 __all__ = [
     "BadInput",
-    "CodeError",
     "CertificateError",
+    "CodeError",
     "CodecError",
     "DataError",
     "DeviceFailed",
@@ -82,7 +85,9 @@ __all__ = [
     "ModelError",
     "NameTaken",
     "NoPlan",
+    "NotAllowed",
     "OutOfMemory",
+    "Outdated",
     "OverLimit",
     "Refused",
     "Resource",
@@ -97,6 +102,7 @@ __all__ = [
     "TokenRevoked",
     "TooLarge",
     "ToolMissing",
+    "UnknownName",
     "WrongHub",
     "WrongTarget",
 ]
@@ -138,6 +144,12 @@ class SettingError(BadInput):
     """An option or setting is outside its range."""
 
     code = 153
+
+
+class UnknownName(SettingError):
+    """There is no node, function or app of that name; the message says which names look like it."""
+
+    code = 163
 
 
 class SpecError(BadInput):
@@ -216,6 +228,18 @@ class NameTaken(Refused):
     """A node with another key has the name."""
 
     code = 265
+
+
+class NotAllowed(Refused):
+    """Whoever asks showed no token, or not the right one."""
+
+    code = 266
+
+
+class Outdated(Refused):
+    """Somebody else has changed it in the meantime: read it again, then decide again."""
+
+    code = 267
 
 
 class ToolMissing(Resource):

@@ -5,7 +5,6 @@ a report, a judge for some chains together, an alarm that goes back to a device)
 and memory is so scarce that not everything fits where it would be cheapest.
 """
 
-
 import time
 from collections.abc import Mapping
 from typing import Any

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eddy.cli import bench, check, console, demo, device, doctor, gateway, init, plan, schema
+from eddy.cli import bench, check, console, demo, device, doctor, gateway, init, logs, move, node, plan, schema, status, why
 from eddy.errors import EddyError
 
 
@@ -36,11 +36,16 @@ app.add_typer(demo.app, name="demo")
 app.add_typer(bench.app, name="bench")
 app.add_typer(device.app, name="device")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(node.app, name="node")
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("plan")(plan.plan)
 app.command("schema")(schema.schema)
+app.command("status")(status.status)
+app.command("move")(move.move)
+app.command("logs")(logs.logs)
+app.command("why")(why.why)
 
 
 def _print_version(wanted: bool) -> None:

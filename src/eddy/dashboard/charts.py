@@ -1,8 +1,8 @@
 """Charts as SVG text, styled by the page's own CSS classes: no script, no library, sharp in print.
 
-    >>> chart = Chart("rms", "recording", "g", [Line("rms", [(0, 0.077), (1, 0.079)], "first")])
-    >>> str(chart.svg()).startswith("<svg")
-    True
+>>> chart = Chart("rms", "recording", "g", [Line("rms", [(0, 0.077), (1, 0.079)], "first")])
+>>> str(chart.svg()).startswith("<svg")
+True
 """
 
 import math

@@ -1,10 +1,12 @@
 """Who owns each instance, under which term; changed by compare-and-swap only, each change with its reason in the ledger."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import sqlalchemy as sql
 
+from eddy.hub.view import Decision
 from eddy.kernel.assignment import Assignment
 from eddy.kernel.codec import decode, encode
 
@@ -41,7 +43,7 @@ class Terms:
     def __init__(self, engine: sql.Engine, wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._engine = engine
         self._wall_ms = wall_ms
-        _metadata.create_all(engine)
+        create_tables(engine, _metadata)
 
     def all(self) -> list[tuple[Assignment, str, list[str]]]:
         """(assignment, wanted owner, nodes that shall hold a copy) of each instance."""
@@ -93,8 +95,15 @@ class Terms:
             rows = connection.execute(sql.select(_decisions).where(_decisions.c.instance == instance).order_by(_decisions.c.number))
             return [(row.time_ms, row.term, row.what, row.why) for row in rows]
 
+    def ledger(self, instance: str | None, after: int | None, limit: int) -> list[Decision]:
+        """See `HubView.decisions`."""
+        query = sql.select(_decisions) if instance is None else sql.select(_decisions).where(_decisions.c.instance == instance)
+        with self._engine.connect() as connection:
+            return [Decision(**row._mapping) for row in page(connection, query, _decisions.c.number, after, limit)]
+
     def _note(self, connection: sql.Connection, assignment: Assignment, what: str, why: str) -> None:
         row = {"instance": assignment.instance, "term": assignment.term, "what": what, "why": why, "time_ms": self._wall_ms()}
+        in_order(connection, _decisions)
         connection.execute(_decisions.insert().values(**row))
 
 
@@ -115,3 +124,34 @@ def open_database(url: str) -> sql.Engine:
             connection.execute("PRAGMA synchronous = FULL")
 
     return engine
+
+
+def create_tables(engine: sql.Engine, metadata: sql.MetaData) -> None:
+    """Make the tables that are not there yet; hubs that start at once on one PostgreSQL take turns."""
+    with engine.begin() as connection:
+        _take_turns(connection, "eddy tables")
+        metadata.create_all(connection)
+
+
+def in_order(connection: sql.Connection, table: sql.Table) -> None:
+    """Called before a row is added whose numbers somebody follows.
+
+    PostgreSQL numbers rows when they are written, not when they are committed: without taking turns, who has read up to a number would
+    miss a lower one of a slower transaction. SQLite has one writer at a time anyway.
+    """
+    _take_turns(connection, f"eddy {table.name}")
+
+
+def page(
+    connection: sql.Connection, query: sql.Select[Any], number: sql.ColumnElement[int], after: int | None, limit: int
+) -> Sequence[sql.Row[Any]]:
+    """Rows by their numbers, oldest first: the first `limit` above `after`, or the newest `limit` when that is None."""
+    if after is not None:
+        return connection.execute(query.where(number > after).order_by(number).limit(limit)).all()
+    return connection.execute(query.order_by(number.desc()).limit(limit)).all()[::-1]
+
+
+def _take_turns(connection: sql.Connection, what: str) -> None:
+    """Until the transaction ends nobody else gets past here with the same name."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sql.select(sql.func.pg_advisory_xact_lock(sql.func.hashtext(what))))

@@ -196,4 +196,3 @@ def start(flash: Path, port: str, speed: int = 1, heap_bytes: int = HEAP_BYTES, 
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, cwd=boot, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
     return Device(process, "micropython" if micropython else "cpython", heap_bytes if micropython else 0)
-

@@ -298,5 +298,3 @@ def _disk() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("PRAGMA synchronous = FULL")
     return connection
-
-

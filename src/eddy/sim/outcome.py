@@ -272,9 +272,7 @@ class _Told:
     def features(self) -> list[dict[str, Any]]:
         """All features of every reported window."""
         windows = self._base.windows(self.name)
-        return [
-            {"device": self.name, "file": self.file(w.time_ns), "values": _natural(w.features)} for w in windows
-        ]
+        return [{"device": self.name, "file": self.file(w.time_ns), "values": _natural(w.features)} for w in windows]
 
     def ranking(self) -> list[dict[str, Any]]:
         """The pool, best first."""

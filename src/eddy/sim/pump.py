@@ -33,7 +33,6 @@ WINDOW_MS = 500
 """The paper's window. A recording that is shorter is one window."""
 
 
-
 @dataclass(frozen=True)
 class Settings:
     """What to play.
