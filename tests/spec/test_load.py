@@ -182,7 +182,11 @@ def test_of_a_file_full_of_mistakes_the_first_are_told_and_the_rest_counted() ->
 
 def test_a_node_that_no_link_reaches_is_told() -> None:
     lonely = APP.replace("links:", "  cloud: {tier: cloud}\nlinks:")
-    assert problems(lonely) == [("6:3", "E134", "no link leads from 'cloud' to 'pump'", "add one under 'links', as in cloud-pump")]
+    assert problems(lonely) == [
+        ("6:3", "E134", "no link leads from 'cloud' to 'pump-1'", "add a link under 'links', named after both ends, as in pump-gw")
+    ]
+    apart = APP.replace("tier: gateway, cores: 4", "tier: gateway, count: 2")
+    assert ("5:3", "E134", "no link leads from 'gw-2' to 'pump-1'") in [one[:3] for one in problems(apart)]
 
 
 def test_streams_that_exist_on_different_nodes_need_a_merge() -> None:

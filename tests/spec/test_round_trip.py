@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from eddy.spec import quantities
 from eddy.spec.build import Builder
@@ -88,6 +89,16 @@ def test_what_is_written_reads_as_the_same_app(data: dict[str, object]) -> None:
     app = made(data)
     again = parse(app.to_yaml())
     assert again == app and again.to_yaml() == app.to_yaml()
+
+
+@pytest.mark.slow
+@settings(max_examples=30)
+@given(apps())
+def test_what_is_written_means_the_same_under_yaml_1_1(data: dict[str, object]) -> None:
+    text = made(data).to_yaml()
+    old, new = YAML(typ="safe", pure=True), YAML(typ="safe", pure=True)
+    old.version = (1, 1)
+    assert old.load(text) == new.load(text)
 
 
 @given(st.sampled_from(KINDS), st.data())

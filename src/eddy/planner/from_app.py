@@ -1,17 +1,15 @@
 """From an app to a problem: its instances with what they need, and the flows between them with what they carry.
 
-A link of counted nodes joins equal numbers, and goes round when the counts differ. A sink without `at` is placed like a function, on a
-gateway or in the cloud.
+A sink without `at` is placed like a function, on a gateway or in the cloud.
 """
 
 import json
-from collections.abc import Mapping
 from hashlib import sha256
 
 from eddy.planner.defaults import LINKS, NODES, Needs, Stream, needs
 from eddy.planner.problem import Flow, Function, Link, Node, Problem, Sink, Source
 from eddy.spec import catalog
-from eddy.spec.instances import Instance, ends, expand, nodes
+from eddy.spec.instances import Instance, expand, nodes, pairs
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
 from eddy.spec.vocabulary import SAMPLE_BYTES, SampleType
@@ -44,7 +42,7 @@ def problem(app: App) -> Problem:
         tuple(Sink(one.name, one.at[0]) for one in instances if one.kind == "sink" and one.at),
         tuple(_flow(producer, one.name, streams[producer]) for one in instances for producer in one.inputs),
         tuple(_node(app, name, host) for name, group in hosts.items() for host in group),
-        tuple(link for name in app.links for link in _links(app, name, hosts)),
+        tuple(link for name in app.links for link in _links(app, name)),
         app.place.minimise,
     )
 
@@ -110,19 +108,16 @@ def _node(app: App, name: str, host: str) -> Node:
     )
 
 
-def _links(app: App, name: str, hosts: Mapping[str, list[str]]) -> list[Link]:
-    joined = ends(name, hosts)
-    assert joined is not None, "the app is checked"
+def _links(app: App, name: str) -> list[Link]:
     link, usual = app.links[name], LINKS[app.links[name].kind]
-    a, b = (hosts[end] for end in joined)
     return [
         Link(
-            a[number % len(a)],
-            b[number % len(b)],
+            a,
+            b,
             link.bandwidth_bit_s or link.rate_bit_s or usual["bandwidth"],
             usual["latency"] if link.latency_s is None else link.latency_s,
             usual["price_per_gb"] if link.price_per_gb is None else link.price_per_gb,
             usual["energy_j_per_byte"],
         )
-        for number in range(max(len(a), len(b)))
+        for a, b in pairs(app, name)
     ]

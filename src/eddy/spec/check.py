@@ -8,7 +8,7 @@ from typing import Any
 from eddy.spec import conditions, own, phrases
 from eddy.spec.catalog import Judge, Model, Simulated
 from eddy.spec.diagnostics import Finding, did_you_mean
-from eddy.spec.instances import ends, expand, nodes
+from eddy.spec.instances import ends, expand, nodes, pairs
 from eddy.spec.model import App
 from eddy.spec.programs import columns
 from eddy.spec.vocabulary import LEVELS
@@ -158,20 +158,23 @@ def _links(app: App, declared: Declared) -> Findings:
 
 def _reach(app: App, declared: Declared) -> Findings:
     """Links lead from each node to all others."""
-    joined = [ends(name, dict.fromkeys(declared.nodes)) for name in declared.links]
-    if None in joined:
+    if any(ends(name, dict.fromkeys(declared.nodes)) is None for name in declared.links) or app.links.keys() != set(declared.links):
         return  # that is told already, and what it meant to join is not known
-    names = list(declared.nodes)
-    reached, edge = set(names[:1]), names[:1]
+    beside: dict[str, set[str]] = {host: set() for group in nodes(app).values() for host in group}
+    for a, b in (pair for name in app.links for pair in pairs(app, name)):
+        beside[a].add(b)
+        beside[b].add(a)
+    start = next(iter(beside))
+    reached, edge = {start}, [start]
     while edge:
-        here = edge.pop()
-        beyond = {pair[1] if pair[0] == here else pair[0] for pair in joined if pair and here in pair} - reached
+        beyond = beside[edge.pop()] - reached
         reached |= beyond
         edge += beyond
-    for name in names:
-        if name not in reached:
-            way_out = f"add one under 'links', as in {name}-{names[0]}"
-            yield Finding(("nodes", name), "E134", f"no link leads from '{name}' to '{names[0]}'", way_out, key=True)
+    for name, group in nodes(app).items():
+        lonely = next((host for host in group if host not in reached), None)
+        if lonely is not None:
+            way_out = "add a link under 'links', named after both ends, as in pump-gw"
+            yield Finding(("nodes", name), "E134", f"no link leads from '{lonely}' to '{start}'", way_out, key=True)
 
 
 def _adaptations(app: App, declared: Declared) -> Findings:
