@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from eddy.errors import SpecError
 from eddy.spec import quantities
 from eddy.spec.build import Builder
 from eddy.spec.load import made, parse
@@ -141,6 +142,13 @@ place: {minimise: [cost]}
     assert parse(text) == built
     assert built.where("functions", "hourly") == "functions.hourly"
     assert parse(text, "eddy.yaml").where("functions", "hourly") == "eddy.yaml:12:3"
+
+
+def test_the_builder_takes_a_name_once() -> None:
+    app = Builder("a")
+    app.node("gw", tier="gateway")
+    with pytest.raises(SpecError, match=r"nodes.gw: E102 'gw' is there twice"):
+        app.node("gw", tier="cloud")
 
 
 def test_a_text_that_yaml_1_1_would_take_for_something_else_is_written_in_quotes(built: App) -> None:

@@ -12,6 +12,7 @@ from eddy.spec import catalog
 from eddy.spec.instances import Instance, expand, nodes, pairs
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
+from eddy.spec.programs import Program, program
 from eddy.spec.vocabulary import SAMPLE_BYTES, SampleType
 
 _RATE_HZ = 1.0  # of a source that does not say so
@@ -34,7 +35,9 @@ def problem(app: App) -> Problem:
                 streams[instance.name] = need.out
                 functions.append(_function(app, instance, need))
             case "sink" if not instance.at:
-                functions.append(Function(instance.name, _SINK_CPU_S, digest=_digest(app.sinks[instance.of])))
+                functions.append(
+                    Function(instance.name, _SINK_CPU_S, digest=_digest(program(app, "sink", instance.of), app.sinks[instance.of]))
+                )
     hosts = nodes(app)
     return Problem(
         tuple(functions),
@@ -60,7 +63,7 @@ def _function(app: App, instance: Instance, need: Needs) -> Function:
         beside=instance.beside,
         releases=function.releases,
         state_bytes=need.state_bytes,
-        digest=_digest(function, model),
+        digest=_digest(program(app, "function", instance.of), function, model),
     )
 
 
@@ -83,9 +86,9 @@ def _needs(app: App, function: catalog.Function, inputs: list[Stream]) -> Needs:
     return needs(function.use, settings, {"trees": model.trees, "subsample": model.subsample}, Stream(rate, size))
 
 
-def _digest(*declared: catalog.Function | catalog.Sink | Learned | None) -> str:
-    """Tells one configuration from another."""
-    plain = [one.model_dump(mode="json", by_alias=True) for one in declared if one is not None]
+def _digest(does: Program, *declared: catalog.Function | catalog.Sink | Learned | None) -> str:
+    """Tells one configuration from another; the program has what comes from elsewhere in the app, such as a model's columns."""
+    plain = [does, *(one.model_dump(mode="json", by_alias=True) for one in declared if one is not None)]
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 

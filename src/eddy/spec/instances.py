@@ -62,7 +62,7 @@ def ends(link: str, known: Mapping[str, object]) -> tuple[str, str] | None:
 
 
 def pairs(app: App, link: str) -> list[tuple[str, str]]:
-    """The nodes that a link joins, two and two: equal numbers, going round when the counts differ. None when it joins no two."""
+    """The nodes that a link joins, two and two: equal numbers, going round when the counts differ."""
     hosts = nodes(app)
     found = ends(link, hosts)
     if found is None:
