@@ -105,6 +105,7 @@ def test_a_sound_file_is_an_app_that_knows_where_it_is_written() -> None:
         ("safe: off", "safe: ^0.5", "E113", "0.5 is nothing to set a sink to", "write on, off, a whole number or a text"),
         ("safe: off", "safe: ^no", "E103", "'no' means different things in YAML 1.1 and 1.2",
          'write "no" for the text, or true, false or a decimal number'),
+        ("from: judge", "from: ^[]", "E113", "'from' is empty", "write at least one"),
         ("board: esp32", "board: ^off", "E103",
          "'off' means different things in YAML 1.1 and 1.2", 'write "off" for the text, or true, false or a decimal number'),
         ("board: esp32", "board: ^1:30", "E103",
@@ -172,6 +173,12 @@ def test_who_names_something_broken_has_made_no_mistake() -> None:
     broken = APP.replace("size: 500ms", "size: 0ms").replace("trees: 50", "trees: many").replace("cores: 4", "cores: -1")
     told = [(place.partition(":")[0], code) for place, code, *_ in problems(broken)]
     assert told == [("5", "E113"), ("11", "E121"), ("19", "E113")]
+
+
+def test_a_typo_in_the_name_of_a_section_is_one_mistake() -> None:
+    for section in ("links", "sources", "functions", "sinks", "models"):
+        told = problems(APP.replace(f"\n{section}:", f"\n{section[:-2]}{section[-1]}:"))
+        assert [code for _, code, *_ in told] == ["E111"] and told[0][3] == f"did you mean '{section}'?"
 
 
 def test_of_a_file_full_of_mistakes_the_first_are_told_and_the_rest_counted() -> None:

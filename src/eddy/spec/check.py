@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -29,9 +30,13 @@ class Declared:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Declared":
-        """The names in plain data as in a file."""
-        sections = {name: data.get(name) for name in cls.__dataclass_fields__}
-        return cls(**{name: [str(key) for key in section] if isinstance(section, dict) else [] for name, section in sections.items()})
+        """The names in plain data as in a file; those of a section with a typo in its name are there all the same."""
+        names: dict[str, list[str]] = {section: [] for section in cls.__dataclass_fields__}
+        for key, content in data.items():
+            meant = get_close_matches(str(key), names, n=1, cutoff=0.8)
+            if meant and isinstance(content, dict):
+                names[meant[0]] += map(str, content)
+        return cls(**names)
 
     @property
     def streams(self) -> list[str]:

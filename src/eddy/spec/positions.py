@@ -141,7 +141,7 @@ class _Reader:
             if str(node.tag) != _DATE:
                 self._found(way, "E101", f"the tag {node.tag} is not used in this language", "leave it out")
             return node.value
-        safe = way[:1] == ("sinks",) and way[2:] == ("safe",) and node.value in ("on", "off")  # mean the same in both there
+        safe = way[2:] == ("safe",) and node.value in ("on", "off")  # mean the same in both there
         if node.style is None and is_trap(node.value) and not safe:
             way_out = f'write "{node.value}" for the text, or true, false or a decimal number'
             self._found(way, "E103", f"'{node.value}' means different things in YAML 1.1 and 1.2", way_out)
