@@ -102,6 +102,10 @@ def test_a_sound_file_is_an_app_that_knows_where_it_is_written() -> None:
          "'windows' is there twice", "it is in line 11 already; rename or remove one"),
         ("  relay: ", "  ^alarm: ", "E132", "'alarm' is in functions too", "give each its own name"),
         ("  gw:    {", "  ^pump-2: {tier: device}\n  gw:    {", "E132", "'pump-2' is one of the nodes 'pump' too", "rename one"),
+        ("safe: off", "safe: ^0.5", "E113", "0.5 is nothing to set a sink to", "write on, off, a whole number or a text"),
+        ("safe: off", "safe: ^no", "E103", "'no' means different things in YAML 1.1 and 1.2",
+         'write "no" for the text, or true, false or a decimal number'),
+        ("from: judge", "from: ^[]", "E113", "'from' is empty", "write at least one"),
         ("board: esp32", "board: ^off", "E103",
          "'off' means different things in YAML 1.1 and 1.2", 'write "off" for the text, or true, false or a decimal number'),
         ("board: esp32", "board: ^1:30", "E103",
@@ -171,6 +175,12 @@ def test_who_names_something_broken_has_made_no_mistake() -> None:
     assert told == [("5", "E113"), ("11", "E121"), ("19", "E113")]
 
 
+def test_a_typo_in_the_name_of_a_section_is_one_mistake() -> None:
+    for section in ("links", "sources", "functions", "sinks", "models"):
+        told = problems(APP.replace(f"\n{section}:", f"\n{section[:-2]}{section[-1]}:"))
+        assert [code for _, code, *_ in told] == ["E111"] and told[0][3] == f"did you mean '{section}'?"
+
+
 def test_of_a_file_full_of_mistakes_the_first_are_told_and_the_rest_counted() -> None:
     nonsense = "app: a\nnodes: {gw: {tier: gateway}}\nfunctions:\n" + "".join(f"  f{n}: {{use: x, form: y}}\n" for n in range(60))
     with pytest.raises(SpecError) as told:
@@ -182,7 +192,11 @@ def test_of_a_file_full_of_mistakes_the_first_are_told_and_the_rest_counted() ->
 
 def test_a_node_that_no_link_reaches_is_told() -> None:
     lonely = APP.replace("links:", "  cloud: {tier: cloud}\nlinks:")
-    assert problems(lonely) == [("6:3", "E134", "no link leads from 'cloud' to 'pump'", "add one under 'links', as in cloud-pump")]
+    assert problems(lonely) == [
+        ("6:3", "E134", "no link leads from 'cloud' to 'pump-1'", "add a link under 'links', named after both ends, as in pump-gw")
+    ]
+    apart = APP.replace("tier: gateway, cores: 4", "tier: gateway, count: 2")
+    assert ("5:3", "E134", "no link leads from 'gw-2' to 'pump-1'") in [one[:3] for one in problems(apart)]
 
 
 def test_streams_that_exist_on_different_nodes_need_a_merge() -> None:

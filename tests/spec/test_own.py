@@ -82,6 +82,18 @@ def test_a_file_that_is_no_python_is_told_with_its_line(folder: Path) -> None:
         parse(APP, folder=folder)
 
 
+def test_the_style_of_a_file_is_nobodys_business_here(folder: Path) -> None:
+    (folder / "mine.py").write_text(MINE + 'PATTERN = "\\d"\n')
+    assert parse(APP, folder=folder)
+
+
+def test_of_a_class_that_is_decorated_nothing_is_claimed(folder: Path) -> None:
+    (folder / "mine.py").write_text(
+        MINE.replace("class Probe:\n    def __init__(self, *, resume=0, channel): ...", "@dataclass\nclass Probe:\n    channel: int")
+    )
+    assert parse(APP, folder=folder)
+
+
 def test_of_a_class_with_a_base_from_elsewhere_nothing_is_claimed(folder: Path) -> None:
     (folder / "mine.py").write_text("from x import Y\nclass Probe(Y): ...\nclass Twice(Y): ...\n")
     assert parse(APP, folder=folder).sources["air"].driver == "mine.py:Probe"

@@ -3,7 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
+from eddy.errors import SpecError
 from eddy.spec import quantities
 from eddy.spec.build import Builder
 from eddy.spec.load import made, parse
@@ -90,6 +92,16 @@ def test_what_is_written_reads_as_the_same_app(data: dict[str, object]) -> None:
     assert again == app and again.to_yaml() == app.to_yaml()
 
 
+@pytest.mark.slow
+@settings(max_examples=30)
+@given(apps())
+def test_what_is_written_means_the_same_under_yaml_1_1(data: dict[str, object]) -> None:
+    text = made(data).to_yaml()
+    old, new = YAML(typ="safe", pure=True), YAML(typ="safe", pure=True)
+    old.version = (1, 1)
+    assert old.load(text) == new.load(text)
+
+
 @given(st.sampled_from(KINDS), st.data())
 def test_every_quantity_that_can_be_read_is_written_exactly(kind: quantities.Kind, data: st.DataObject) -> None:
     number = data.draw(st.from_regex(r"[0-9]{1,15}(\.[0-9]{1,9})?", fullmatch=True).filter(str.isascii))
@@ -130,6 +142,13 @@ place: {minimise: [cost]}
     assert parse(text) == built
     assert built.where("functions", "hourly") == "functions.hourly"
     assert parse(text, "eddy.yaml").where("functions", "hourly") == "eddy.yaml:12:3"
+
+
+def test_the_builder_takes_a_name_once() -> None:
+    app = Builder("a")
+    app.node("gw", tier="gateway")
+    with pytest.raises(SpecError, match=r"nodes.gw: E102 'gw' is there twice"):
+        app.node("gw", tier="cloud")
 
 
 def test_a_text_that_yaml_1_1_would_take_for_something_else_is_written_in_quotes(built: App) -> None:

@@ -1,19 +1,18 @@
 """From an app to a problem: its instances with what they need, and the flows between them with what they carry.
 
-A link of counted nodes joins equal numbers, and goes round when the counts differ. A sink without `at` is placed like a function, on a
-gateway or in the cloud.
+A sink without `at` is placed like a function, on a gateway or in the cloud.
 """
 
 import json
-from collections.abc import Mapping
 from hashlib import sha256
 
 from eddy.planner.defaults import LINKS, NODES, Needs, Stream, needs
 from eddy.planner.problem import Flow, Function, Link, Node, Problem, Sink, Source
 from eddy.spec import catalog
-from eddy.spec.instances import Instance, ends, expand, nodes
+from eddy.spec.instances import Instance, expand, nodes, pairs
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
+from eddy.spec.programs import Program, program
 from eddy.spec.vocabulary import SAMPLE_BYTES, SampleType
 
 _RATE_HZ = 1.0  # of a source that does not say so
@@ -36,7 +35,9 @@ def problem(app: App) -> Problem:
                 streams[instance.name] = need.out
                 functions.append(_function(app, instance, need))
             case "sink" if not instance.at:
-                functions.append(Function(instance.name, _SINK_CPU_S, digest=_digest(app.sinks[instance.of])))
+                functions.append(
+                    Function(instance.name, _SINK_CPU_S, digest=_digest(program(app, "sink", instance.of), app.sinks[instance.of]))
+                )
     hosts = nodes(app)
     return Problem(
         tuple(functions),
@@ -44,7 +45,7 @@ def problem(app: App) -> Problem:
         tuple(Sink(one.name, one.at[0]) for one in instances if one.kind == "sink" and one.at),
         tuple(_flow(producer, one.name, streams[producer]) for one in instances for producer in one.inputs),
         tuple(_node(app, name, host) for name, group in hosts.items() for host in group),
-        tuple(link for name in app.links for link in _links(app, name, hosts)),
+        tuple(link for name in app.links for link in _links(app, name)),
         app.place.minimise,
     )
 
@@ -62,7 +63,7 @@ def _function(app: App, instance: Instance, need: Needs) -> Function:
         beside=instance.beside,
         releases=function.releases,
         state_bytes=need.state_bytes,
-        digest=_digest(function, model),
+        digest=_digest(program(app, "function", instance.of), function, model),
     )
 
 
@@ -85,9 +86,9 @@ def _needs(app: App, function: catalog.Function, inputs: list[Stream]) -> Needs:
     return needs(function.use, settings, {"trees": model.trees, "subsample": model.subsample}, Stream(rate, size))
 
 
-def _digest(*declared: catalog.Function | catalog.Sink | Learned | None) -> str:
-    """Tells one configuration from another."""
-    plain = [one.model_dump(mode="json", by_alias=True) for one in declared if one is not None]
+def _digest(does: Program, *declared: catalog.Function | catalog.Sink | Learned | None) -> str:
+    """Tells one configuration from another; the program has what comes from elsewhere in the app, such as a model's columns."""
+    plain = [does, *(one.model_dump(mode="json", by_alias=True) for one in declared if one is not None)]
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -110,19 +111,16 @@ def _node(app: App, name: str, host: str) -> Node:
     )
 
 
-def _links(app: App, name: str, hosts: Mapping[str, list[str]]) -> list[Link]:
-    joined = ends(name, hosts)
-    assert joined is not None, "the app is checked"
+def _links(app: App, name: str) -> list[Link]:
     link, usual = app.links[name], LINKS[app.links[name].kind]
-    a, b = (hosts[end] for end in joined)
     return [
         Link(
-            a[number % len(a)],
-            b[number % len(b)],
+            a,
+            b,
             link.bandwidth_bit_s or link.rate_bit_s or usual["bandwidth"],
             usual["latency"] if link.latency_s is None else link.latency_s,
             usual["price_per_gb"] if link.price_per_gb is None else link.price_per_gb,
             usual["energy_j_per_byte"],
         )
-        for number in range(max(len(a), len(b)))
+        for a, b in pairs(app, name)
     ]

@@ -13,6 +13,7 @@
 from pathlib import Path
 from typing import Any
 
+from eddy.errors import Diagnostic, SpecError
 from eddy.spec.load import made
 from eddy.spec.model import App
 
@@ -27,6 +28,9 @@ class Builder:
         app: Name of the app.
         folder: Where people's own files are.
         fields: `version`, `place`, `adapt`, `release`, `verify`.
+
+    Raises:
+        SpecError: By the methods: a name is declared twice. What else is wrong is told by `build`, all at once.
     """
 
     def __init__(self, app: str, folder: Path | None = None, **fields: Any) -> None:
@@ -66,5 +70,8 @@ class Builder:
         return made(self._data, self._folder)
 
     def _declare(self, section: str, name: str, fields: dict[str, Any]) -> str:
+        if name in self._data.get(section, {}):
+            told = Diagnostic(f"{section}.{name}", "E102", f"'{name}' is there twice", "give each its own name")
+            raise SpecError(self._data["app"], [told])
         self._data.setdefault(section, {})[name] = {field.removesuffix("_"): value for field, value in fields.items()}
         return name

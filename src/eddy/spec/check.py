@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from eddy.spec import conditions, own, phrases
 from eddy.spec.catalog import Judge, Model, Simulated
 from eddy.spec.diagnostics import Finding, did_you_mean
-from eddy.spec.instances import ends, expand, nodes
+from eddy.spec.instances import ends, expand, nodes, pairs
 from eddy.spec.model import App
 from eddy.spec.programs import columns
 from eddy.spec.vocabulary import LEVELS
@@ -29,9 +30,13 @@ class Declared:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Declared":
-        """The names in plain data as in a file."""
-        sections = {name: data.get(name) for name in cls.__dataclass_fields__}
-        return cls(**{name: [str(key) for key in section] if isinstance(section, dict) else [] for name, section in sections.items()})
+        """The names in plain data as in a file; those of a section with a typo in its name are there all the same."""
+        names: dict[str, list[str]] = {section: [] for section in cls.__dataclass_fields__}
+        for key, content in data.items():
+            meant = get_close_matches(str(key), names, n=1, cutoff=0.8)
+            if meant and isinstance(content, dict):
+                names[meant[0]] += map(str, content)
+        return cls(**names)
 
     @property
     def streams(self) -> list[str]:
@@ -158,20 +163,23 @@ def _links(app: App, declared: Declared) -> Findings:
 
 def _reach(app: App, declared: Declared) -> Findings:
     """Links lead from each node to all others."""
-    joined = [ends(name, dict.fromkeys(declared.nodes)) for name in declared.links]
-    if None in joined:
+    if any(ends(name, dict.fromkeys(declared.nodes)) is None for name in declared.links) or app.links.keys() != set(declared.links):
         return  # that is told already, and what it meant to join is not known
-    names = list(declared.nodes)
-    reached, edge = set(names[:1]), names[:1]
+    beside: dict[str, set[str]] = {host: set() for group in nodes(app).values() for host in group}
+    for a, b in (pair for name in app.links for pair in pairs(app, name)):
+        beside[a].add(b)
+        beside[b].add(a)
+    start = next(iter(beside))
+    reached, edge = {start}, [start]
     while edge:
-        here = edge.pop()
-        beyond = {pair[1] if pair[0] == here else pair[0] for pair in joined if pair and here in pair} - reached
+        beyond = beside[edge.pop()] - reached
         reached |= beyond
         edge += beyond
-    for name in names:
-        if name not in reached:
-            way_out = f"add one under 'links', as in {name}-{names[0]}"
-            yield Finding(("nodes", name), "E134", f"no link leads from '{name}' to '{names[0]}'", way_out, key=True)
+    for name, group in nodes(app).items():
+        lonely = next((host for host in group if host not in reached), None)
+        if lonely is not None:
+            way_out = "add a link under 'links', named after both ends, as in pump-gw"
+            yield Finding(("nodes", name), "E134", f"no link leads from '{lonely}' to '{start}'", way_out, key=True)
 
 
 def _adaptations(app: App, declared: Declared) -> Findings:

@@ -7,7 +7,17 @@ unit when it is read, and text again when it is written.
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from eddy.spec import conditions, phrases, units
 from eddy.spec.diagnostics import Invalid, did_you_mean
@@ -144,10 +154,12 @@ def one_of(names: tuple[str, ...], what: str) -> tuple[Any, ...]:
     return _checked(check, {"enum": list(names)})
 
 
-def _switch(value: object) -> object:
+def _level(value: object) -> bool | int | str:
     """`off` is a text in YAML 1.2 and false in YAML 1.1; here it is false in both, and may stand without quotes."""
+    if not isinstance(value, bool | int | str):
+        raise Invalid("E113", f"{value!r} is nothing to set a sink to", "write on, off, a whole number or a text")
     return {"on": True, "off": False}.get(value, value) if isinstance(value, str) else value
 
 
-SafeValue = Annotated[bool | int | float | str, BeforeValidator(_switch)]
+SafeValue = Annotated[bool | int | str, PlainValidator(_level), WithJsonSchema({"type": ["boolean", "integer", "string"]})]
 """What a sink is set to."""

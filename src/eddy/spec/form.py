@@ -133,6 +133,8 @@ def _finding(detail: ErrorDetails) -> Finding:
         case "literal_error":
             known = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
             finding = Finding(way, "E113", f"'{shown}' is not known as '{field}'", did_you_mean(shown, known))
+        case "too_short":
+            finding = Finding(way, "E113", f"'{field}' is empty", "write at least one")
         case _ if kind in _TYPES:
             finding = Finding(way, "E113", f"'{field}' is {shown}, which is not {_TYPES[kind]}", f"write {_TYPES[kind]}")
         case _:

@@ -61,6 +61,16 @@ def ends(link: str, known: Mapping[str, object]) -> tuple[str, str] | None:
     return next(((a, b) for a, b in splits if a in known and b in known), None)
 
 
+def pairs(app: App, link: str) -> list[tuple[str, str]]:
+    """The nodes that a link joins, two and two: equal numbers, going round when the counts differ."""
+    hosts = nodes(app)
+    found = ends(link, hosts)
+    if found is None:
+        return []
+    a, b = hosts[found[0]], hosts[found[1]]
+    return [(a[number % len(a)], b[number % len(b)]) for number in range(max(len(a), len(b)))]
+
+
 def expand(app: App) -> tuple[list[Instance], list[Finding]]:
     """All instances, producers before consumers, and what could not be wired.
 

@@ -20,7 +20,7 @@ class Training(Declared):
 class Pool(Declared):
     """Models beside the champion that judge what it reports."""
 
-    trees: Many[Trees]
+    trees: Annotated[Many[Trees], Field(min_length=1)]
     train: Literal["gateway", "cloud"] = "gateway"
 
 

@@ -17,7 +17,6 @@ _TRAP = re.compile(
 _TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null"))
 _DATE = "tag:yaml.org,2002:timestamp"
 _LARGEST = 100_000  # values; aliases of aliases grow without bound
-_SAFE = ("safe",)  # its on and off mean the same in both
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,8 @@ class _Reader:
             if str(node.tag) != _DATE:
                 self._found(way, "E101", f"the tag {node.tag} is not used in this language", "leave it out")
             return node.value
-        if node.style is None and is_trap(node.value) and way[-1:] != _SAFE:
+        safe = way[2:] == ("safe",) and node.value in ("on", "off")  # mean the same in both there
+        if node.style is None and is_trap(node.value) and not safe:
             way_out = f'write "{node.value}" for the text, or true, false or a decimal number'
             self._found(way, "E103", f"'{node.value}' means different things in YAML 1.1 and 1.2", way_out)
             return node.value
