@@ -216,6 +216,17 @@ def test_an_authority_that_starts_again_is_the_same(tmp_path: Path) -> None:
     assert gw1.expires()
 
 
+def test_an_authority_whose_files_do_not_belong_together_does_not_start(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        Authority(tmp_path / name).close()
+    (tmp_path / "one" / "ca.pem").write_bytes((tmp_path / "two" / "ca.pem").read_bytes())
+    with pytest.raises(KeyFileError, match="not the certificate of"):
+        Authority(tmp_path / "one")
+    (tmp_path / "one" / "ca.pem").write_text("nonsense")
+    with pytest.raises(KeyFileError, match="not a readable"):
+        Authority(tmp_path / "one")
+
+
 @given(st.text(max_size=120))
 def test_what_is_no_token_is_refused_by_name(text: str) -> None:
     with pytest.raises(TokenRefused, match="no join token"):
