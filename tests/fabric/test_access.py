@@ -67,6 +67,18 @@ def test_a_node_hears_only_what_is_for_itself_where_names_are_known(company: Com
     assert heard == []
 
 
+def test_a_node_cannot_pretend_that_the_hub_is_there(company: Company) -> None:
+    hub, a, spy = company.hub(), company.node("a"), company.node("spy")
+    until(spy, "@a", a, b"here")
+    assert repeat(lambda: a.take(0.02), lambda: a.here() == ["@", "@spy"])
+    hub.close()
+    assert repeat(lambda: a.take(0.02), a.gone) == ["@"]
+    pretended = [spy._session.liveliness().declare_token(f"eddy/alive/{key}/1") for key in ("hub", "node/b")]
+    assert repeat(lambda: a.take(0.02), lambda: "@b" in a.here())  # names of nodes are told apart only where they are known
+    assert a.here() == ["@b", "@spy"]
+    assert len(pretended) == 2
+
+
 def test_a_node_whose_name_is_not_known_is_not_heard(company: Company) -> None:
     hub, a = company.hub(["a"]), company.node("a", ["a"])
     stranger = company.node("stranger", ["a"])

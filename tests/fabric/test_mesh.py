@@ -150,6 +150,18 @@ def test_a_message_that_no_end_would_put_together_is_refused(ends: tuple[Mesh, M
         ends[0].send("@b", bytes(mesh.MAX_MESSAGE_BYTES + 1))
 
 
+def test_who_does_not_take_loses_messages_and_not_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mesh, "WAITING_BYTES", 1 << 20)
+    meeting = free_endpoint()
+    slow, fast = Mesh(["@slow"], meeting), Mesh(["@fast"], free_endpoint(), [meeting])
+    assert exchange(fast, "@slow", slow)
+    assert repeat(lambda: fast.send("@slow", bytes(32768)), lambda: slow.dropped > 50)
+    assert sum(len(data) for data in slow.take(0)) <= 1 << 20
+    assert exchange(fast, "@slow", slow)
+    slow.close()
+    fast.close()
+
+
 @given(st.lists(st.integers(0, 40), max_size=60), st.booleans())
 def test_a_mailbox_is_bounded_and_keeps_order(sizes: list[int], newest: bool) -> None:
     box: Mailbox[int] = Mailbox(10, 100, newest)

@@ -83,6 +83,8 @@ def test_the_secret_of_a_token_does_not_travel(hub: Authority, tmp_path: Path) -
     assert len(secret) >= 16
     _, number, mac = read_proof(proof)
     assert secret not in request + number + mac
+    with pytest.raises(TokenRefused):
+        Token.parse(proof)
     assert secret.hex() not in repr(Token.parse(token))
 
 
@@ -216,10 +218,23 @@ def test_an_authority_that_starts_again_is_the_same(tmp_path: Path) -> None:
     assert gw1.expires()
 
 
+def test_an_authority_whose_files_do_not_belong_together_does_not_start(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        Authority(tmp_path / name).close()
+    (tmp_path / "one" / "ca.pem").write_bytes((tmp_path / "two" / "ca.pem").read_bytes())
+    with pytest.raises(KeyFileError, match="not the certificate of"):
+        Authority(tmp_path / "one")
+    (tmp_path / "one" / "ca.pem").write_text("nonsense")
+    with pytest.raises(KeyFileError, match="not a readable"):
+        Authority(tmp_path / "one")
+
+
 @given(st.text(max_size=120))
 def test_what_is_no_token_is_refused_by_name(text: str) -> None:
     with pytest.raises(TokenRefused, match="no join token"):
         Token.parse(text)
+    with pytest.raises(TokenRefused, match="no proof"):
+        read_proof(text)
 
 
 @given(st.binary(min_size=8, max_size=8), st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))

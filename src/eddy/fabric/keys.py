@@ -20,8 +20,9 @@ from eddy.kernel.assignment import HUB
 
 ALIVE = "eddy/alive"
 
-_SAY = ["put", "delete", "query"]
+_SAY = ["put", "query"]
 _HEAR = ["declare_subscriber", "declare_queryable", "reply"]
+_SAID = ["eddy/hub", "eddy/node/*", "eddy/to/*", "eddy/stream/*"]  # by any node
 
 
 def to_address(address: str, from_hub: bool) -> str:
@@ -75,9 +76,6 @@ def access(peers: Iterable[str] | None) -> dict[str, Any]:
         "subjects": [subject for _, subject in policies],
         "policies": [{"rules": [rule["id"] for rule in rules], "subjects": [subject["id"]]} for rules, subject in policies],
     }
-
-
-_SAID = ["eddy/hub", "eddy/node/*", "eddy/to/*", "eddy/stream/*"]
 
 
 def _rights(

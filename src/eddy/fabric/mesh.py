@@ -203,10 +203,12 @@ class _Question:
         self._query = query
 
     def answer(self, callback: Callable[[bytes], bytes | None] | None) -> None:
-        said = callback(self.data) if callback else None
-        if said is not None:
-            self._query.reply(self._query.key_expr, said)
-        self._query.drop()
+        try:
+            said = callback(self.data) if callback else None
+            if said is not None:
+                self._query.reply(self._query.key_expr, said)
+        finally:
+            self._query.drop()  # or the asker waits until its time is over
 
 
 def _check_size(data: bytes) -> None:

@@ -11,14 +11,15 @@ from eddy.security.identity import Identity
 LEASE_MS = 10_000
 """A link on which nothing was heard for so long is given up; the other end says four times as often that it is there."""
 
-MAX_MESSAGE_BYTES = 16 << 20
-"""What an end puts together from fragments of one message."""
+MAX_MESSAGE_BYTES = 4 << 20
+"""What is carried as one message. Of larger ones a busy link drops fragments too often."""
 
 _SETTINGS: dict[str, Any] = {
     "mode": "peer",
     "scouting/multicast/enabled": False,
+    "open/return_conditions": {"connect_scouted": False, "declares": False},  # what is sent before there is a link is repeated anyway
     "transport/link/tx/lease": LEASE_MS,
-    "transport/link/rx/max_message_size": MAX_MESSAGE_BYTES,
+    "transport/link/rx/max_message_size": MAX_MESSAGE_BYTES + 65536,  # with its head; what an end puts together for others at most
     # A link that was cut is tried again every second, and a try that hangs, because packets vanish, is not waited for.
     "connect/retry": {"period_init_ms": 250, "period_max_ms": 1000, "period_increase_factor": 2},
     "transport/unicast/open_timeout": 1500,

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from eddy.errors import CertificateError, KeyFileError, NameTaken, SettingError, TokenExpired, TokenRefused, TokenRevoked, WrongHub
 from eddy.kernel.assignment import HUB
 from eddy.security import keyfile
-from eddy.security.identity import MAX_NAME, Identity, common_name, fingerprint, new_key
+from eddy.security.identity import MAX_NAME, Identity, common_name, fingerprint, new_key, read_certificate
 from eddy.security.token import Token, read_proof
 
 AUTHORITY_DAYS = 3650
@@ -47,7 +47,7 @@ class Authority:
         clock: Seconds since 1970.
 
     Raises:
-        KeyFileError: The key cannot be read, or others can read it.
+        KeyFileError: Key or certificate cannot be read, do not belong together, or others can read the key.
     """
 
     def __init__(self, folder: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
@@ -60,7 +60,10 @@ class Authority:
         file = self.folder / "ca.pem"
         if not file.exists():
             keyfile.write(file, self._own_certificate().public_bytes(Encoding.PEM), replace=False)
-        self._certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        certificate = read_certificate(file)
+        if certificate is None or certificate.public_key() != key.public_key():
+            raise KeyFileError(f"{file}: not the certificate of {self.folder / 'ca.key'}; bring back the one that was made with it")
+        self._certificate = certificate
         database = self.folder / "enrolment.db"
         keyfile.write(database, b"", replace=False)  # an empty file is an empty database, and has the right mode from the start
         self._database = sqlite3.connect(database, isolation_level=None, check_same_thread=False)

@@ -103,10 +103,10 @@ class Identity:
         return certificate.not_valid_after_utc if issued(certificate, authority) else None
 
     def _certificate(self) -> x509.Certificate | None:
-        return _read(self.certificate_file)
+        return read_certificate(self.certificate_file)
 
     def _authority(self) -> x509.Certificate | None:
-        return _read(self.authority_file)
+        return read_certificate(self.authority_file)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -134,13 +134,14 @@ def issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     return True
 
 
-def _read(file: Path) -> x509.Certificate | None:
+def read_certificate(file: Path) -> x509.Certificate | None:
+    """The certificate in a file, None when there is no file; raises KeyFileError."""
     try:
         return x509.load_pem_x509_certificate(file.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise KeyFileError(f"{file}: not a readable PEM certificate ({error}); remove it and join again") from error
+        raise KeyFileError(f"{file}: not a readable PEM certificate ({error}); bring back the file, or remove it and join again") from error
 
 
 def _read_chain(chain: bytes) -> tuple[x509.Certificate, x509.Certificate]:

@@ -44,7 +44,10 @@ class Token:
         Raises:
             TokenRefused: The text is no token.
         """
-        raw = _decoded(text.strip().removeprefix(_PREFIX), _NUMBER_BYTES + _SECRET_BYTES + FINGERPRINT_BYTES)
+        written = text.strip()
+        raw = _decoded(written.removeprefix(_PREFIX))
+        if not written.startswith(_PREFIX) or len(raw) != _NUMBER_BYTES + _SECRET_BYTES + FINGERPRINT_BYTES:
+            raise TokenRefused(f"this is no join token: copy it whole from the hub, beginning with {_PREFIX}")
         at = _NUMBER_BYTES + _SECRET_BYTES
         return cls(raw[:_NUMBER_BYTES], raw[_NUMBER_BYTES:at], raw[at:])
 
@@ -68,7 +71,9 @@ class Token:
 
 def read_proof(text: str) -> tuple[bytes, bytes, bytes]:
     """(fingerprint, number of the token, MAC) of a proof; raises TokenRefused."""
-    raw = _decoded(text, FINGERPRINT_BYTES + _NUMBER_BYTES + hashlib.sha256().digest_size)
+    raw = _decoded(text)
+    if len(raw) != FINGERPRINT_BYTES + _NUMBER_BYTES + hashlib.sha256().digest_size:
+        raise TokenRefused("this is no proof of a join token: a node makes it together with its request, see Identity.request")
     at = FINGERPRINT_BYTES + _NUMBER_BYTES
     return raw[:FINGERPRINT_BYTES], raw[FINGERPRINT_BYTES:at], raw[at:]
 
@@ -77,11 +82,10 @@ def _encoded(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _decoded(text: str, size: int) -> bytes:
+def _decoded(text: str) -> bytes:
+    """The bytes that `_encoded` has written; none when it cannot have."""
     try:
         raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except ValueError:
-        raw = b""
-    if len(raw) != size or _encoded(raw) != text:
-        raise TokenRefused("this is no join token: copy it whole from the hub, beginning with " + _PREFIX)
-    return raw
+        return b""
+    return raw if _encoded(raw) == text else b""

@@ -1,0 +1,157 @@
+"""The drivers of a node: those of the sources and sinks that it owns now, each in a thread of its own."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from eddy.errors import EddyError
+from eddy.kernel.assignment import ACK, BATCH, message, read
+from eddy.kernel.batch import Batch, Gap, encode_ack
+from eddy.kernel.codec import encode
+from eddy.kernel.hop import Inbox, Record
+from eddy.kernel.host import Host
+from eddy.node.programs import SINK, SOURCE, start
+from eddy.node.sinks import SinkRunner
+from eddy.node.sources import SourceThread
+
+ENTRY_BYTES = 32768
+"""What a driver has read at once: an entry of a log holds it, and a record of the hop at most 65,535 bytes."""
+
+
+def door(instance: str) -> str:
+    """Address of the driver of a sink, wherever its owner is."""
+    return instance + "!"
+
+
+@dataclass
+class _Source:
+    thread: SourceThread
+    waiting: list[list[Any]] = field(default_factory=list)
+    told: str = ""
+    over: bool = False
+
+
+@dataclass
+class _Sink:
+    runner: SinkRunner
+    inbox: Inbox = field(default_factory=Inbox)
+    waiting: deque[Record] = field(default_factory=deque)
+    out: dict[str, tuple[Record, bytes]] = field(default_factory=dict)  # key → what is with the driver, and the birth of its numbering
+    births: dict[str, bytes] = field(default_factory=dict)
+    told: str = ""
+
+
+class Drivers:
+    """Starts drivers when this node becomes owner of a source or sink, stops them when it no longer is.
+
+    Args:
+        host: Of this node.
+        code: {SHA-256: source} of people's own files.
+    """
+
+    def __init__(self, host: Host, code: Mapping[bytes, bytes]) -> None:
+        self._host = host
+        self._code = code
+        self._sources: dict[str, _Source] = {}
+        self._sinks: dict[str, _Sink] = {}
+
+    def addresses(self) -> list[str]:
+        """What messages for these drivers are sent to."""
+        return [door(name) for name in self._sinks]
+
+    def receive(self, address: str, data: bytes) -> None:
+        """A batch for a sink's driver; anything else is dropped."""
+        sink = self._sinks.get(address.removesuffix("!"))
+        try:
+            parts = read(data)
+            if sink is None or parts[0] != BATCH:
+                return
+            batch = Batch(parts[2])
+            sink.births[batch.origin] = batch.birth
+            sink.waiting.extend(record for record in sink.inbox.offer(parts[2]) if not isinstance(record.value, Gap))
+            sink.inbox.commit()
+            sink.runner.hear()
+        except EddyError:
+            return
+
+    def turn(self) -> list[tuple[str, bytes]]:
+        """Follow what the node owns; feed what was read, and acknowledge what is out. Returns (to, message)."""
+        owned = {name: program for name in self._host.owns() if (program := self._program(name))[0] in (SOURCE, SINK)}
+        for name in [name for name in self._sources if name not in owned]:
+            self._sources.pop(name).thread.close()
+        for name in [name for name in self._sinks if name not in owned]:
+            self._sinks.pop(name).runner.close()
+        for name, program in owned.items():
+            if program[0] == SOURCE and name not in self._sources:
+                self._sources[name] = self._read(name, program)
+            elif program[0] == SINK and name not in self._sinks:
+                self._sinks[name] = self._write(program)
+        for name, source in self._sources.items():
+            self._feed(name, source)
+        return [said for name, sink in self._sinks.items() for said in self._out(name, sink)]
+
+    def close(self) -> None:
+        """Stop all of them."""
+        for source in self._sources.values():
+            source.thread.close()
+        for sink in self._sinks.values():
+            sink.runner.close()
+
+    def _program(self, name: str) -> Any:
+        replica = self._host.replica(name)
+        assert replica
+        return replica.charter.program
+
+    def _read(self, name: str, program: Any) -> _Source:
+        replica = self._host.replica(name)
+        assert replica
+        driver: Callable[[int], Any] = lambda kept: start(program[1], self._code, resume=kept)  # noqa: E731
+        return _Source(SourceThread(driver, replica.taken).begin(), over=replica.ended)
+
+    def _write(self, program: Any) -> _Sink:
+        options = program[2]
+        return _Sink(SinkRunner(lambda: start(program[1], self._code), options.get("safe"), options.get("silence_ms", 0) / 1000).begin())
+
+    def _feed(self, name: str, source: _Source) -> None:
+        while True:
+            if not source.waiting:
+                source.waiting = _fitting([[time_ns, value] for time_ns, value in source.thread.take()])
+            if not source.waiting or not self._host.feed(name, source.waiting[0], time.time_ns()):
+                break
+            source.waiting.pop(0)
+        if source.thread.ended and not source.waiting and not source.over:
+            source.over = self._host.feed(name, [], time.time_ns())
+        self._complain(name, source, source.thread.fault)
+
+    def _out(self, name: str, sink: _Sink) -> list[tuple[str, bytes]]:
+        while sink.waiting:
+            record = sink.waiting[0]
+            key = f"{record.stream}/{record.origin}/{record.seq}"
+            if not sink.runner.offer(key, record.time_ns, record.value):
+                break
+            sink.out[key] = (sink.waiting.popleft(), sink.births[record.origin])
+        upto: tuple[Record, bytes] | None = None
+        for key, why in sink.runner.done():
+            upto = sink.out.pop(key)
+            if why:
+                self._host.incident("refused", name, f"sample {key} was not taken by the driver: {why}")
+        self._complain(name, sink, sink.runner.fault)
+        if upto is None:
+            return []
+        record, birth = upto
+        return [(record.origin, message(ACK, door(name), encode_ack(record.stream, record.origin, birth, record.term, record.seq)))]
+
+    def _complain(self, name: str, driver: _Source | _Sink, fault: str) -> None:
+        if fault and fault != driver.told:
+            self._host.incident("fault", name, fault)
+        driver.told = fault
+
+
+def _fitting(readings: list[Any]) -> list[list[Any]]:
+    """Lists of readings that fit into an entry each."""
+    if len(readings) < 2 or len(encode(readings)) <= ENTRY_BYTES:
+        return [readings] if readings else []
+    half = len(readings) // 2
+    return _fitting(readings[:half]) + _fitting(readings[half:])
