@@ -75,7 +75,7 @@ class AppFiles(_Order):
     """Functions and drivers of its own: path beside the app's file → content in base64."""
 
 
-class Request(_Order):
+class Enrolment(_Order):
     """A node asks to be let in."""
 
     csr: Annotated[str, Field(max_length=1 << 16)]
@@ -152,7 +152,7 @@ def remove(hub: Hub, app: AppName, if_match: IfMatch = None) -> None:
 
 
 @enrolment.post("/enrolments", status_code=201, summary="Let a node in")
-def enrol(hub: Hub, request: Request) -> dict[str, str]:
+def enrol(hub: Hub, request: Enrolment) -> dict[str, str]:
     """Needs no other token than the proof. Answers with `chain`: its certificate with those up to the hub's authority, PEM."""
     return {"chain": hub.enrol(request.csr, request.proof)}
 
