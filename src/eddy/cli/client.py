@@ -168,7 +168,7 @@ class Hub:
 
     def _lost(self, error: Exception) -> LinkLost:
         if "CERTIFICATE" in str(error):
-            return LinkLost(f"nobody that this machine trusts vouches for {self._url} ({error}): let EDDY_CA name its authority's certificate")
+            return LinkLost(f"nobody known here vouches for {self._url} ({error}): let EDDY_CA name its authority's certificate")
         return LinkLost(f"no hub is at {self._url} ({error}): start one, or name the right one with --hub or EDDY_HUB")
 
     def _stranger(self) -> LinkError:

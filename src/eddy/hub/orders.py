@@ -24,7 +24,9 @@ router = APIRouter(tags=["orders"])
 enrolment = APIRouter(tags=["orders"])
 
 IfMatch = Annotated[str | None, Header(max_length=1000, description="Carry it out only if this is still the `ETag`.")]
-_changing = Lock()
+
+changing = Lock()
+"""Held by whoever compares desired state and then changes it."""
 
 
 class _Order(BaseModel):
@@ -172,7 +174,7 @@ def _unchanged(if_match: str | None) -> Iterator[Any]:
         if if_match is not None and (tag is None or not (if_match.strip() == "*" or tag in [one.strip() for one in if_match.split(",")])):
             raise Outdated("it is not what If-Match says any more: read it again, then decide again")
 
-    with _changing:
+    with changing:
         yield check
 
 
