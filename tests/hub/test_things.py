@@ -103,6 +103,7 @@ def test_what_is_not_there_is_told_with_what_is(client: TestClient) -> None:
         assert answer.status_code == 404
         assert named in answer.json()["detail"]
     assert client.post("/things/judge/actions/configure", json={"x": 0.5}).status_code == 422
+    assert client.post("/things/judge/actions/gone", json={}).status_code == 404
 
 
 def test_a_hub_with_a_token_says_so_in_descriptions(hub: FakeHub) -> None:

@@ -40,11 +40,12 @@ class Hub:
     Args:
         url: Where, such as `http://127.0.0.1:8787`.
         token: Its bearer token; None when it has none.
+        ca: File with the certificate of the authority that vouches for it, PEM; None for those that this machine trusts.
         timeout_s: For an answer, s.
         transport: For tests: what carries requests instead of the network.
     """
 
-    def __init__(self, url: str, token: str | None = None, timeout_s: float = 10.0, transport: Any = None) -> None:
+    def __init__(self, url: str, token: str | None = None, ca: Path | None = None, timeout_s: float = 10.0, transport: Any = None) -> None:
         import httpx2
 
         host = urlsplit(url).hostname
@@ -55,6 +56,7 @@ class Hub:
             base_url=f"{self._url}/api/v1/",
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout_s,
+            verify=_trust(ca) if ca else True,
             transport=transport,
             trust_env=host not in ("127.0.0.1", "localhost", "::1"),  # no proxy can reach this machine's loopback
         )
@@ -165,6 +167,8 @@ class Hub:
             pause(1.0)
 
     def _lost(self, error: Exception) -> LinkLost:
+        if "CERTIFICATE" in str(error):
+            return LinkLost(f"nobody known here vouches for {self._url} ({error}): let EDDY_CA name its authority's certificate")
         return LinkLost(f"no hub is at {self._url} ({error}): start one, or name the right one with --hub or EDDY_HUB")
 
     def _stranger(self) -> LinkError:
@@ -183,13 +187,14 @@ class Hub:
 
 
 def connect(url: str, token_file: Path | None) -> Hub:
-    """The hub that the options of a verb name.
+    """The hub that the options of a verb name; `EDDY_CA` names the file of its authority, when this machine does not know that.
 
     Raises:
         SettingError: The URL is none.
-        KeyFileError: The token's file cannot be read, or others can read it.
+        KeyFileError: The token's or the authority's file cannot be used, or others can read the token.
     """
-    return Hub(url, read_token(token_file))
+    ca = os.environ.get("EDDY_CA")
+    return Hub(url, read_token(token_file), Path(ca) if ca else None)
 
 
 def read_token(file: Path | None) -> str | None:
@@ -212,6 +217,15 @@ def read_token(file: Path | None) -> str | None:
 def pause(seconds: float) -> None:
     """Wait before asking again; tests put their own in its place."""
     time.sleep(seconds)
+
+
+def _trust(ca: Path) -> Any:
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:  # of which those of TLS are a kind
+        raise KeyFileError(f"{ca} holds no certificate ({error}): EDDY_CA names the PEM file of the hub's authority") from None
 
 
 def _view(kind: type[_View], item: dict[str, Any]) -> _View:

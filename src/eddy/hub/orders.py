@@ -24,7 +24,9 @@ router = APIRouter(tags=["orders"])
 enrolment = APIRouter(tags=["orders"])
 
 IfMatch = Annotated[str | None, Header(max_length=1000, description="Carry it out only if this is still the `ETag`.")]
-_changing = Lock()
+
+changing = Lock()
+"""Held by whoever compares desired state and then changes it."""
 
 
 class _Order(BaseModel):
@@ -75,7 +77,7 @@ class AppFiles(_Order):
     """Functions and drivers of its own: path beside the app's file → content in base64."""
 
 
-class Request(_Order):
+class Enrolment(_Order):
     """A node asks to be let in."""
 
     csr: Annotated[str, Field(max_length=1 << 16)]
@@ -152,7 +154,7 @@ def remove(hub: Hub, app: AppName, if_match: IfMatch = None) -> None:
 
 
 @enrolment.post("/enrolments", status_code=201, summary="Let a node in")
-def enrol(hub: Hub, request: Request) -> dict[str, str]:
+def enrol(hub: Hub, request: Enrolment) -> dict[str, str]:
     """Needs no other token than the proof. Answers with `chain`: its certificate with those up to the hub's authority, PEM."""
     return {"chain": hub.enrol(request.csr, request.proof)}
 
@@ -172,7 +174,7 @@ def _unchanged(if_match: str | None) -> Iterator[Any]:
         if if_match is not None and (tag is None or not (if_match.strip() == "*" or tag in [one.strip() for one in if_match.split(",")])):
             raise Outdated("it is not what If-Match says any more: read it again, then decide again")
 
-    with _changing:
+    with changing:
         yield check
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Body, Path, Request
 from starlette.responses import JSONResponse, StreamingResponse
 
-from eddy.hub import description
+from eddy.hub import description, orders
 from eddy.hub.names import unknown
 from eddy.hub.orders import Gone, Place
 from eddy.hub.plain import from_json, to_json
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/things", tags=["things"])
 
 Thing = Annotated[str, Path(min_length=1, max_length=200, description="An instance, or a node after `@`.", examples=["features@pump-3"])]
 Affordance = Annotated[str, Path(min_length=1, max_length=50)]
-Found = TypeVar("Found")
+_Found = TypeVar("_Found")
 _Look = Callable[[HubView, str], tuple[str, Any] | None]
 
 _FUNCTION: dict[str, Callable[[HubView, FunctionView], Any]] = {
@@ -74,7 +74,8 @@ def read(hub: Hub, thing: Thing, name: Affordance) -> Any:
 @router.post("/{thing}/actions/move", status_code=204, summary="Move an instance")
 def move(hub: Hub, thing: Thing, order: Place) -> None:
     """Done when the property `node` says so, or the event `moved`."""
-    hub.move(find_function(hub, thing).instance, order.node, order.why)
+    with orders.changing:
+        hub.move(find_function(hub, thing).instance, order.node, order.why)
 
 
 @router.post("/{thing}/actions/configure", status_code=204, summary="New settings for an instance")
@@ -86,7 +87,10 @@ def configure(hub: Hub, thing: Thing, settings: Annotated[dict[str, Any], Body(e
 @router.post("/{thing}/actions/gone", status_code=204, summary="Declare a node dead")
 def gone(hub: Hub, thing: Thing, order: Gone) -> None:
     """What it owned may go to others."""
-    hub.declare_gone(find_node(hub, thing.removeprefix("@")).name, order.why)
+    node = _node(hub, thing)
+    if node is None:
+        raise unknown("action", "gone", ("move", "configure"))
+    hub.declare_gone(node.name, order.why)
 
 
 @router.get(
@@ -109,7 +113,7 @@ def _node(hub: HubView, thing: str) -> NodeView | None:
     return find_node(hub, thing[1:]) if thing.startswith("@") else None
 
 
-def _one(among: Mapping[str, Found], kind: str, name: str) -> Found:
+def _one(among: Mapping[str, _Found], kind: str, name: str) -> _Found:
     if name not in among:
         raise unknown(kind, name, among)
     return among[name]
