@@ -184,6 +184,18 @@ def test_a_call_that_goes_too_far_counts_as_if_it_had_never_been(unruly: WorkerF
     assert unruly.state() == 2
 
 
+@pytest.mark.slow
+def test_a_function_that_goes_too_far_three_times_in_a_row_is_stopped_with_its_state(unruly: WorkerFunction) -> None:
+    for deed in ("x", "x", "exit", "exit", "x", "exit", "exit", "exit"):
+        with suppress(OverLimit):
+            unruly.on(sample(deed))
+    with pytest.raises(CodeError, match="ended with status 3; it is stopped"):
+        unruly.on(sample("x"))
+    assert unruly.state() == 3
+    unruly.restore(7)
+    assert unruly.on(sample("x")) == [8]
+
+
 def test_a_float_that_is_emitted_is_told_and_the_function_goes_on(unruly: WorkerFunction) -> None:
     with pytest.raises(CodeError, match="float has no form here; use int"):
         unruly.on(sample("float"))
