@@ -156,6 +156,15 @@ def test_what_the_driver_refuses_for_good_holds_nothing_up_and_is_told() -> None
     assert sink.done() == [("a", "Refused: no such topic"), ("b", "")]
 
 
+def test_a_driver_that_is_refused_costs_no_sample() -> None:
+    def start() -> Lamp:
+        raise Refused("its code is not here")
+
+    sink = SinkRunner(start)
+    sink.offer("a", 1, 10)
+    assert (sink.turn(), sink.done(), sink.fault) == (1.0, [], "Refused: its code is not here")
+
+
 def test_a_full_queue_takes_no_more() -> None:
     sink = SinkRunner(lambda: Lamp([]), bound=2)
     assert [sink.offer(key, 0, 0) for key in "abc"] == [True, True, False]

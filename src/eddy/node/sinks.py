@@ -99,10 +99,13 @@ class SinkRunner:
             return self._again_s - now
         if head is None and not safe:
             return self._silence_s - quiet_s if self._silence_s and not self.silent else BACKOFF_S[1]
+        if self._driver is None:
+            try:
+                self._driver = self._start()
+            except Exception as error:  # also one that is refused: that says nothing about the sample
+                return self._failed(error)
         why = ""
         try:
-            if self._driver is None:
-                self._driver = self._start()
             if head is not None:
                 self._driver.write(*head)
             else:

@@ -1,4 +1,4 @@
-"""The other end of `eddy.node.worker`: a process that runs a person's own code, `python -m eddy.node.working FD`.
+"""The other end of `eddy.node.process`: a process that runs a person's own code, `python -m eddy.node.working FD`.
 
 Over the socket FD come requests `[method, arguments]`, each a length of 4 bytes and CBOR, and each is answered by one of
 

@@ -35,14 +35,13 @@ class Mean(Function):
         if not isinstance(sample.value, int):
             raise SampleError("the mean of %r cannot be taken: it must be an integer" % (sample.value,))
         number = sample.time_ns * _BUCKETS // self._over_ns
-        newest = self._buckets[-1][0] if self._buckets else number
         at = len(self._buckets)
         while at and self._buckets[at - 1][0] > number:
             at -= 1
         if at and self._buckets[at - 1][0] == number:
             self._buckets[at - 1][1] += sample.value
             self._buckets[at - 1][2] += 1
-        elif number > newest - _BUCKETS:
+        else:
             self._buckets.insert(at, [number, sample.value, 1])
         while self._buckets[0][0] <= self._buckets[-1][0] - _BUCKETS:
             self._buckets.pop(0)

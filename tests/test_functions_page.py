@@ -1,0 +1,29 @@
+"""`docs/howto/functions.md` names every built-in function and driver with all its parameters."""
+
+import inspect
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[1]
+PAGE = (REPO / "docs" / "howto" / "functions.md").read_text()
+FUNCTIONS = sorted(path.stem for path in (REPO / "src/eddy/kernel/functions").glob("[!_]*.py") if path.stem != "condition")
+CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCTIONS] + [
+    "eddy.links.replay:Replay",
+    "eddy.links.simulated:Simulated",
+    "eddy.links.webhook:Webhook",
+    "eddy.links.mqtt:Publish",
+    "eddy.links.gpio:Pin",
+    "eddy.links.log:Log",
+]
+
+
+@pytest.mark.parametrize("place", CLASSES)
+def test_its_row_has_its_parameters(place: str) -> None:
+    module, name = place.split(":")
+    row = re.search(rf"^\| `{module.rpartition('.')[2]}` .*\n(\| \| .*\n)*", PAGE, re.MULTILINE)
+    assert row, "no row"
+    parameters = set(inspect.signature(getattr(import_module(module), name)).parameters) - {"resume"}
+    assert not {parameter for parameter in parameters if not re.search(rf"`{parameter}[`:]", row[0])}
