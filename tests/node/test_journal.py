@@ -54,6 +54,6 @@ def test_a_connection_that_commits_by_itself_is_refused() -> None:
 
 
 def test_only_built_in_functions_are_hosted() -> None:
-    assert build(["eddy.functions.counter", "Counter", {}]).state() == [0, []]
+    assert build(["eddy.functions.counter", "Counter", {}], {}).state() == [0, []]
     with pytest.raises(Refused, match="os:system"):
-        build(["os", "system", {}])
+        build(["os", "system", {}], {})

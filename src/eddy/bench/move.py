@@ -110,7 +110,7 @@ class _Stage:
         self.processes: dict[str, _Process] = {}
         for name in names:
             others = [at[other] for other in names if other != name]
-            own = ["--database", self.database] if name == HUB else ["--name", name, "--dir", str(folder)]
+            own = ["--bare", "--database", self.database] if name == HUB else ["--name", name, "--dir", str(folder)]
             module = "eddy.hub.service" if name == HUB else "eddy.node.service"
             command = [sys.executable, "-m", module, *own, "--listen", at[name], "--connect", *others]
             self.processes[name] = _Process(command)

@@ -1,7 +1,7 @@
 """`eddy plan`: where each function would run and why, what it costs, and what would change. It changes nothing."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,8 +9,7 @@ from eddy.cli.console import JSON_HELP
 from eddy.errors import NoPlan
 
 if TYPE_CHECKING:
-    from eddy.planner.explain import Change, Running
-    from eddy.planner.plan import Plan
+    from eddy.planner.explain import Running
     from eddy.spec.model import App
 
 CHANGES = 3  # exit code: there is something to change
@@ -42,10 +41,10 @@ def plan(
         raise _placed(error, described) from None
     changes = explain.changes(found, now)
     out = console.result_console(json)
-    for line in _lines(found, changes):
+    for line in explain.lines(found, changes):
         out.print(line, markup=False, soft_wrap=True)
     if json is not None:
-        console.write_json(json, _result(found, changes))
+        console.write_json(json, explain.result(found, changes))
     if changes:
         raise typer.Exit(CHANGES)
 
@@ -59,40 +58,6 @@ def _placed(error: NoPlan, described: "App") -> NoPlan:
         place = f"{described.where(sections[name], name)}: " if name in sections else ""
         reasons.append((instance, place + reason))
     return NoPlan(reasons, error.way_out)
-
-
-def _lines(found: "Plan", changes: "list[Change]") -> list[str]:
-    from eddy.planner import explain
-
-    proof = f"at most {found.gap:.2%} from the best" if found.gap else "proven best"
-    return [
-        f"Placement ({proof}; {', '.join(found.costs.problem.minimise)} count in this order)",
-        *(f"  {reason}" for reason in explain.reasons(found)),
-        *(f"  {name}  {reason}" for name, reason in found.away.items()),
-        "Costs",
-        *(f"  {line}" for line in explain.figures(found)),
-        "Changes" if changes else "Nothing to change",
-        *(f"  {change}" for change in changes),
-    ]
-
-
-def _result(found: "Plan", changes: "list[Change]") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from eddy.planner import explain
-
-    digests = {function.name: function.digest for function in found.costs.problem.functions}
-    return {
-        "placement": {name: {"node": node, "digest": digests[name]} for name, node in found.placement.items()},
-        "away": dict(found.away),
-        "reasons": [asdict(reason) for reason in explain.reasons(found)],
-        "figures": {"latency_s": found.figures["latency"], "energy_w": found.figures["energy"]}
-        | {"traffic_byte_links_per_s": found.figures["traffic"], "cost_per_s": found.figures["cost"]},
-        "gap": found.gap,
-        "seconds": found.seconds,
-        "build_seconds": found.build_seconds,
-        "changes": [asdict(change) for change in changes],
-    }
 
 
 def _running(file: Path) -> "dict[str, Running]":

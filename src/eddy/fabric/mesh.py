@@ -6,6 +6,7 @@ It only carries. What is lost here is repeated by the hop, and what comes twice 
 
 import socket
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from eddy.errors import TooLarge
@@ -13,7 +14,7 @@ from eddy.fabric import keys
 from eddy.fabric.mailbox import Mailbox
 from eddy.fabric.presence import Presence
 from eddy.fabric.session import MAX_MESSAGE_BYTES, open_session
-from eddy.kernel.assignment import ASSIGN, HUB, kind
+from eddy.kernel.assignment import ASSIGN, HEARD, HUB, kind
 from eddy.security.identity import Identity
 
 WAITING = 65536
@@ -52,7 +53,7 @@ class Mesh:
     ) -> None:
         fixed = list(addresses)
         self._hub = HUB in fixed
-        self._came: Mailbox[bytes | _Question] = Mailbox(WAITING, WAITING_BYTES)
+        self._came: Mailbox[tuple[str, bytes] | _Question] = Mailbox(WAITING, WAITING_BYTES)
         self._answer: Callable[[bytes], bytes | None] | None = None
         self._session: Any = open_session(listen, connect, identity, peers)
         self._fixed = [self._declare(address) for address in fixed]
@@ -83,15 +84,22 @@ class Mesh:
         _check_size(data)
         self._session.put(keys.to_address(to, self._hub), data)  # Zenoh drops rather than blocks, by default
 
-    def take(self, wait_s: float) -> list[bytes]:
-        """Everything that has come, after waiting for the first at most so long. Questions that came are answered on the way."""
-        came: list[bytes] = []
+    def receive(self, wait_s: float) -> list[tuple[str, bytes]]:
+        """(address, message) of everything that has come, after waiting for the first at most so long.
+
+        Questions that came are answered on the way.
+        """
+        came: list[tuple[str, bytes]] = []
         for item in self._came.take(wait_s):
-            if isinstance(item, bytes):
+            if isinstance(item, tuple):
                 came.append(item)
             else:
                 item.answer(self._answer)
         return came
+
+    def take(self, wait_s: float) -> list[bytes]:
+        """As `receive`, for who has one address only."""
+        return [data for _, data in self.receive(wait_s)]
 
     def ask(self, address: str, question: bytes, timeout_s: float) -> bytes | None:
         """Ask whoever has the address, and wait; None when no answer came in time. For what may be asked twice: nothing repeats it.
@@ -150,21 +158,21 @@ class Mesh:
     def _declare(self, address: str) -> list[Any]:
         declared: list[Any] = []
         for key in keys.of_address(address):
-            hear = self._hear_anybody if key.startswith("eddy/node/") else self._hear
+            hear = partial(self._hear_anybody if key.startswith("eddy/node/") else self._hear, address)
             declared.append(self._session.declare_subscriber(key, hear))
             declared.append(self._session.declare_queryable(key, self._hear_question))
         return declared
 
     # These run on a thread of Zenoh, which must not wait.
 
-    def _hear(self, sample: Any) -> None:
+    def _hear(self, address: str, sample: Any) -> None:
         data = bytes(sample.payload)
-        self._came.put(data, len(data))
+        self._came.put((address, data), len(data))
 
-    def _hear_anybody(self, sample: Any) -> None:
+    def _hear_anybody(self, address: str, sample: Any) -> None:
         data = bytes(sample.payload)
-        if kind(data) != ASSIGN:  # the hub's orders come where only the hub may speak
-            self._came.put(data, len(data))
+        if kind(data) not in (ASSIGN, HEARD):  # the hub's orders come where only the hub may speak
+            self._came.put((address, data), len(data))
 
     def _hear_question(self, query: Any) -> None:
         question = _Question(query)

@@ -161,6 +161,16 @@ class Control:
         new.owner, new.in_sync, new.replicas, entry.holders, entry.wanted = "", [], [], [], ""
         self._swap(entry, new, "removed", why)
 
+    def restart(self, charter: Charter, owner: str, why: str) -> None:
+        """An instance whose state is lost begins anew elsewhere, under a new birth; raises as `move`."""
+        entry = self._entry(charter.instance)
+        self._check_label(charter, owner)
+        charter.revision = entry.charter.revision + 1
+        new = Assignment.of(entry.assignment.plain())
+        new.term, new.owner, new.in_sync, new.replicas, new.stop, new.born = new.term + 1, owner, [owner], [owner], False, False
+        new.charter, entry.wanted = charter.seal(self._sign), owner
+        self._swap(entry, new, f"begins anew on {owner}", why)
+
     def declare_gone(self, node: str, why: str) -> None:
         """A person says that a node is gone for good: its functions may go on elsewhere; raises SettingError for one never heard of."""
         if node not in self.peers and not any(node in (e.assignment.owner, *e.assignment.replicas) for e in self.entries.values()):

@@ -80,7 +80,7 @@ class House:
     """
 
     def __init__(self, engine: sql.Engine, key: SigningKey, authority: Authority | None, mesh: Mesh, fabric: str) -> None:
-        self.fabric = fabric
+        self._fabric = fabric
         self._key = key
         self._authority = authority
         self._mesh = mesh
@@ -134,8 +134,6 @@ class House:
             what, about = asked
         except (EddyError, TypeError, ValueError):
             return None
-        if what == "key":
-            return self._key.public_bytes()
         with self._lock:
             if what == "hello":
                 name, tier, address = about
@@ -146,6 +144,11 @@ class House:
         return None
 
     # What can be seen
+
+    @property
+    def fabric(self) -> str:
+        """See `HubView`."""
+        return self._fabric
 
     def nodes(self) -> list[NodeView]:
         """See `HubView`."""
@@ -241,20 +244,22 @@ class House:
     def apply(self, text: str, files: dict[str, bytes], dry: bool) -> dict[str, Any]:
         """See `HubView`."""
         new = _take_apart(text, files, 0)
-        name = new.app.app
+        name = new.app.name
         with self._lock:
             before = self._known.get(name)
             taken = {other for app, known in self._known.items() if app != name for other in known.wired}
             if clash := sorted(taken & set(new.wired)):
                 raise SettingError(f"{clash[0]} runs already as part of another app: give one of them another name")
-            plan, wanted = deploy(new.app, files, self._where(before), self._lost(new.problem))
-            digests = {one.name: one.digest for one in before.problem.functions} if before else {}
-            running = {one: Running(node, digests[one]) for one, node in self._where(before).items() if one in digests}
-            result = explain.result(plan, explain.changes(plan, running))
-            if dry:
-                return result
+            where, lost = self._where(before) if before else {}, self._lost(new.problem)
+        plan, wanted = deploy(new.app, files, where, lost)  # takes seconds, in which the control loop goes on
+        digests = {one.name: one.digest for one in before.problem.functions} if before else {}
+        running = {one: Running(node, digests[one]) for one, node in where.items() if one in digests}
+        result = explain.result(plan, explain.changes(plan, running))
+        if dry:
+            return result
+        with self._lock:
             version = before.version if before else 0
-            if not self._register.save_app(name, text, files, version):
+            if self._known.get(name) is not before or not self._register.save_app(name, text, files, version):
                 raise Outdated(f"somebody else has changed {name} in the meantime: look at it, then apply again")
             self._known[name] = replace(new, version=version + 1)
             self._carry_out(name, wanted, before)

@@ -155,8 +155,11 @@ def remove(hub: Hub, app: AppName, if_match: IfMatch = None) -> None:
 
 @enrolment.post("/enrolments", status_code=201, summary="Let a node in")
 def enrol(hub: Hub, request: Enrolment) -> dict[str, str]:
-    """Needs no other token than the proof. Answers with `chain`: its certificate with those up to the hub's authority, PEM."""
-    return {"chain": hub.enrol(request.csr, request.proof)}
+    """Needs no other token than the proof.
+
+    Answers with `chain`, its certificate with those up to the hub's authority, PEM; and `fabric`, the endpoint of the hub among nodes.
+    """
+    return {"chain": hub.enrol(request.csr, request.proof), "fabric": hub.fabric}
 
 
 @router.post("/tokens", status_code=201, summary="A token with which a node may join")

@@ -1,9 +1,10 @@
-"""The hub as a process: `python -m eddy.hub.service --database URL --listen tcp/127.0.0.1:PORT --connect ENDPOINT ...`
+"""The hub as a process: `python -m eddy.hub.service --dir DIR --listen tls/127.0.0.1:PORT --api 127.0.0.1:8787`
 
-With `--authority FOLDER`, where the certificate authority is or shall be, endpoints are `tls/HOST:PORT`; without, loopback only.
+With `--bare` there are neither keys nor API, endpoints are on loopback, and messages place and move instances: for measurements.
 """
 
 import argparse
+import os
 import signal
 import time
 from pathlib import Path
@@ -11,14 +12,15 @@ from pathlib import Path
 from eddy.errors import EddyError
 from eddy.fabric.mesh import Mesh
 from eddy.hub.control import Control
+from eddy.hub.house import House
 from eddy.hub.terms import Terms, open_database
 from eddy.kernel.assignment import HUB, message, read
 from eddy.kernel.charter import Charter, open_charter
 from eddy.security.authority import Authority
-from eddy.security.identity import Identity
+from eddy.security.signing import SigningKey
 
 PLACE, MOVE = 100, 101
-_WAIT_S = 0.01
+WAIT_S = 0.01
 
 
 def place(charter: Charter, consumers: list[str], owner: str, holders: list[str]) -> bytes:
@@ -31,22 +33,66 @@ def move(instance: str, node: str) -> bytes:
     return message(MOVE, instance, node)
 
 
-def serve(database: str, listen: str, others: list[str], identity: Identity | None = None) -> None:
-    """Keep nodes at what is wanted, until SIGTERM."""
-    going = True
+class Stopping:
+    """Becomes true with SIGTERM or SIGINT."""
 
-    def stop(number: int, frame: object) -> None:
-        nonlocal going
-        going = False
+    def __init__(self) -> None:
+        self._now = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
 
-    signal.signal(signal.SIGTERM, stop)
-    control = Control(Terms(open_database(database)))
-    mesh = Mesh([HUB], listen, others, identity)
+    def __bool__(self) -> bool:
+        return self._now
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._now = True
+
+
+def serve(folder: Path, database: str, listen: str, api: tuple[str, int], token: str | None, others: list[str]) -> None:
+    """Keep nodes at what is wanted, and answer people, until told to stop.
+
+    Args:
+        folder: Of the hub: its keys, its certificate authority, its database unless `database` names another.
+        listen: Endpoint for nodes, `tls/HOST:PORT`.
+        api: Host and port of the API.
+        token: Of the API; see `eddy.hub.access`.
+        others: Endpoints of nodes, to find them again after a restart.
+
+    Raises:
+        EddyError: A port, a key or the database is not to be had.
+    """
+    from eddy.hub.api import create
+    from eddy.hub.server import Server
+
+    stopping = Stopping()
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = Authority(folder)
+    mesh = Mesh([HUB], listen, others, authority.own_identity())
+    engine = open_database(database or f"sqlite:///{folder / 'hub.db'}")
+    house = House(engine, SigningKey.load_or_create(folder / "signing.key"), authority, mesh, listen)
     try:
-        while going:
-            for data in mesh.take(_WAIT_S):
-                _hear(control, data, time.monotonic_ns() // 1_000_000)
-            for to, data in control.poll(time.monotonic_ns() // 1_000_000):
+        with Server(create(house, token), *api) as server:
+            (folder / "api.url").write_text(server.url)
+            while not stopping:
+                house.turn(WAIT_S)
+    finally:
+        mesh.close()
+
+
+def serve_bare(database: str, listen: str, others: list[str]) -> None:
+    """As `serve`, with nothing but the control loop."""
+    stopping = Stopping()
+    control = Control(Terms(open_database(database)))
+    mesh = Mesh([HUB], listen, others)
+    try:
+        while not stopping:
+            now_ms = time.monotonic_ns() // 1_000_000
+            for data in mesh.take(WAIT_S):
+                _hear(control, data, now_ms)
+            for address in mesh.gone():
+                if address.startswith(HUB) and address != HUB:
+                    control.closed(address[1:], now_ms)
+            for to, data in control.poll(now_ms):
                 mesh.send(to, data)
     finally:
         mesh.close()
@@ -66,15 +112,20 @@ def _hear(control: Control, data: bytes, now_ms: int) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """The command line. The API's token comes from EDDY_TOKEN."""
     parser = argparse.ArgumentParser(prog="eddy.hub.service")
-    parser.add_argument("--database", required=True)
+    parser.add_argument("--dir", type=Path)
+    parser.add_argument("--database", default="")
     parser.add_argument("--listen", required=True)
     parser.add_argument("--connect", nargs="*", default=[])
-    parser.add_argument("--authority", type=Path)
+    parser.add_argument("--api", default="127.0.0.1:8787")
+    parser.add_argument("--bare", action="store_true")
     given = parser.parse_args()
-    identity = Authority(given.authority).own_identity() if given.authority else None
-    serve(given.database, given.listen, given.connect, identity)
+    if given.bare:
+        serve_bare(given.database, given.listen, given.connect)
+    else:
+        host, _, port = given.api.rpartition(":")
+        serve(given.dir, given.database, given.listen, (host, int(port)), os.environ.get("EDDY_TOKEN"), given.connect)
 
 
 if __name__ == "__main__":

@@ -166,6 +166,13 @@ def app(hub: Hub, app: AppName) -> Response:
     return Response(text, media_type="application/yaml", headers={"ETag": app_tag(text)})
 
 
+@router.get("/apps/{app}/progress", summary="How far an app is")
+def progress(hub: Hub, app: AppName) -> dict[str, int]:
+    """`instances`; of these `running`; sources that have `ended`; outputs that are `pending` somewhere."""
+    find_app(hub, app)
+    return hub.progress(app)
+
+
 def _shown(function: FunctionView) -> FunctionView:
     """With its program as JSON can say it."""
     return replace(function, program=to_json(function.program))

@@ -131,8 +131,15 @@ class HubView(Protocol):
     be; Refused for what is not allowed here.
     """
 
+    @property
+    def fabric(self) -> str:
+        """Endpoint at which nodes reach the hub."""
+
     def nodes(self) -> list[NodeView]:
         """All nodes, by name."""
+
+    def progress(self, app: str) -> dict[str, int]:
+        """How far an app is: `instances`; of these `running`; sources that have `ended`; outputs that are `pending` somewhere."""
 
     def functions(self) -> list[FunctionView]:
         """All instances, by name."""

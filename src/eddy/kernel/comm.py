@@ -33,6 +33,7 @@ if MYPY:
 HOP = 72  # "H": a batch of samples, device to gateway
 ACK = 65  # "A": the hop's acknowledgement, gateway to device
 PACKAGE = 80  # "P": something to deploy, gateway to device
+FABRIC = 70  # "F": [address, message] of the fabric, either way
 
 _STEP = 512  # bytes of an unfinished object between two writes to flash: about 2 s of line, and few writes
 _HEAD = "<II"  # in front of the kept part: identity and size of the object

@@ -112,8 +112,8 @@ class Host:
     Args:
         node: Its name.
         journal: Keeps the replicas. Building a host is the recovery after a restart.
-        build: Makes a function from the program of a charter. Raises Refused for what must not run here, LinkError for what is not
-            here yet.
+        build: Makes a function from the program of a charter.
+        admit: Raises Refused for a charter that must not be here, LinkError for one that cannot be here yet.
         verify: Whether a charter is signed by the hub that this node trusts; see `open_charter`.
         pace: See `Leading`.
         beat_ms: The hub hears of this node at least so often.
@@ -129,6 +129,7 @@ class Host:
         journal: "Journal",
         build: "Callable[[Any], Function]",
         verify: "Verify" = unsigned,
+        admit: "Callable[[Charter], None]" = lambda charter: None,
         pace: tuple[int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES),
         beat_ms: int = BEAT_MS,
         copier: "Copier" = at_once,
@@ -138,6 +139,7 @@ class Host:
         self._journal = journal
         self._build = build
         self._verify = verify
+        self._admit = admit
         self._pace = pace
         self._beat_ms = beat_ms
         self._copier = copier
@@ -281,6 +283,18 @@ class Host:
         slot = self._slots.get(instance)
         return bool(slot and slot.leading and slot.leading.feed(readings, time_ns))
 
+    def look(self, instance: str, what: str) -> "Any":
+        """What somebody asks about an instance that this node owns; None when it does not, or the question is not known.
+
+        Args:
+            what: `last`: [seq, time_ns, value] of its last output, or none; `state-size`: bytes of its state.
+        """
+        slot = self._slots.get(instance)
+        if slot is None or slot.leading is None:
+            return None
+        replica = slot.leading.replica
+        return replica.last if what == "last" else len(replica.instance.checkpoint()) if what == "state-size" else None
+
     def incident(self, kind: str, instance: str, text: str) -> None:
         """Something that the hub should write down; what was told lately is not told again."""
         if (instance, text) in self._known:
@@ -339,7 +353,7 @@ class Host:
             charter = open_charter(assignment.charter, self._verify)
             if charter.instance != assignment.instance or not charter.may_be_on(self.node):
                 raise Refused("it: what comes in may be on %s only" % ", ".join(charter.confined))
-            self._build(charter.program)
+            self._admit(charter)
         except Refused as error:
             self._refuse(assignment.instance, str(error))
             raise

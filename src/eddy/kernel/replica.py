@@ -50,7 +50,7 @@ class Replica:
         emitted: Number of the next output, before any renumbering of its consumers.
         taken: Samples that came from a driver here.
         ended: The driver's data have ended.
-        last: The last output, for those who look on; not part of the state.
+        last: [number, time_ns, value] of the last output, for those who look on; not part of the state.
         outboxes: {consumer: outbox}.
         faults, fault: How often the function raised an error, and the last one. The entry counts as applied and emits nothing.
     """
@@ -61,7 +61,7 @@ class Replica:
         self.index = 0
         self.taken = 0
         self.ended = False
-        self.last: Any = None
+        self.last: list[Any] = []
         self.outboxes: dict[str, Outbox] = {}
         self.faults = 0
         self.fault = ""
@@ -172,8 +172,8 @@ class Replica:
             for value in self.instance.feed(kind, payload):
                 for box in self.outboxes.values():
                     box.keep(time_ns, value)
+                self.last = [self.emitted, time_ns, value]
                 self.emitted += 1
-                self.last = value
         except MemoryError:
             raise
         except Exception as error:  # the same on every replica: a function that fails must not end the node that hosts it

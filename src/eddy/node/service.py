@@ -1,41 +1,151 @@
-"""A node as a process: `python -m eddy.node.service --name gw1 --dir DIR --listen tcp/127.0.0.1:PORT --connect ENDPOINT ...`
+"""A node as a process: `python -m eddy.node.service --name gw1 --dir DIR --listen tls/127.0.0.1:PORT --connect ENDPOINT ...`
 
-With `--identity FOLDER`, where a node that has joined keeps its certificate, endpoints are `tls/HOST:PORT`; without, loopback only.
+With `--identity FOLDER`, where a node that has joined keeps its certificate, endpoints are `tls/HOST:PORT`, and only what the hub has
+signed is hosted. Without, loopback only, and unsigned: for measurements.
 """
 
 import argparse
 import signal
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from eddy.errors import Refused
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from eddy.errors import EddyError, LinkTimeout
 from eddy.fabric.mesh import Mesh
-from eddy.kernel.function import Function
+from eddy.kernel.assignment import HUB
+from eddy.kernel.charter import Charter, unsigned
+from eddy.kernel.codec import decode, encode
 from eddy.kernel.host import Host
 from eddy.knowledge.spool import connect
+from eddy.node import programs
+from eddy.node.code import Code
 from eddy.node.copying import forked
+from eddy.node.drivers import Drivers
 from eddy.node.journal import SqliteJournal
+from eddy.node.line import Lines
+from eddy.security import keyfile
 from eddy.security.identity import Identity
 
 _WAIT_S = 0.01
+_ASK_S = 2.0
 
 
-def build(program: Any) -> Function:
-    """A built-in function from its program `[module, class, arguments]`.
+class Node:
+    """One node: its host, its drivers, the devices behind it, on a mesh.
+
+    Args:
+        name: Of the node.
+        folder: Where its journal and code are kept.
+        mesh: As this node is called on it.
+        verify: Of charters; see `eddy.kernel.charter.open_charter`.
+        devices: {name: (serial port, line speed factor)} of devices at this node.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, mesh: Mesh, verify: Any = unsigned, devices: dict[str, tuple[str, int]] | None = None
+    ) -> None:
+        self._mesh = mesh
+        self._code = Code(folder / "code", lambda digest: mesh.ask(HUB, encode(["code", digest]), _ASK_S))
+        journal = SqliteJournal(connect(folder / f"{name}.db"))
+        self.host = Host(name, journal, self._build, verify, self._admit, copier=forked)
+        self._drivers = Drivers(self.host, self._code)
+        self._lines = Lines(devices or {}, lambda text: self.host.incident("line", "", text))
+        self._near: list[tuple[str, bytes]] = []  # from this node to itself
+        mesh.answer(self._answer)
+
+    def turn(self) -> None:
+        """Take what has come, do what is due, say what may be said; waits for messages at most 10 ms."""
+        for address, data in self._near:
+            self._deliver(address, data)
+        busy, self._near = bool(self._near), []
+        for address, data in self._mesh.receive(0 if busy else _WAIT_S):
+            self._deliver(address, data)
+        out = self._drivers.turn()
+        out += self.host.poll(time.monotonic_ns() // 1_000_000, time.time_ns())
+        out += self._lines.turn()
+        here = {*self.host.owns(), *self._drivers.addresses(), "@" + self.host.node}
+        self._mesh.claim([*(here - {"@" + self.host.node}), *self._lines.addresses()])  # before anybody is told to send here
+        for to, data in out:
+            if to in here or to in self._lines.addresses():
+                self._near.append((to, data))
+            else:
+                self._mesh.send(to, data)
+
+    def close(self) -> None:
+        """Stop drivers and lines, and leave the mesh."""
+        self._drivers.close()
+        self._lines.close()
+        self._mesh.close()
+
+    def _deliver(self, address: str, data: bytes) -> None:
+        if address.endswith("!"):
+            self._drivers.receive(address, data)
+        elif not self._lines.receive(address, data):
+            self.host.receive(data, time.time_ns())
+
+    def _build(self, program: Any) -> Any:
+        return programs.build(program, self._code)
+
+    def _admit(self, charter: Charter) -> None:
+        for digest in programs.wanted(charter):
+            self._code.want(digest)
+        programs.admit(charter, self._code)
+
+    def _answer(self, question: bytes) -> bytes | None:
+        """What somebody on the mesh asks: [what, instance]."""
+        try:
+            asked: Any = decode(question)
+            said = self.host.look(asked[1], asked[0])
+        except (EddyError, IndexError, TypeError, KeyError):
+            return None
+        return None if said is None else encode(said)
+
+
+def signed_by(key: bytes) -> Any:
+    """Whether a charter is signed with the private half of this Ed25519 key."""
+    public = Ed25519PublicKey.from_public_bytes(key)
+
+    def verify(body: bytes, signature: bytes) -> bool:
+        try:
+            public.verify(signature, body)
+        except InvalidSignature:
+            return False
+        return True
+
+    return verify
+
+
+def greet(mesh: Mesh, folder: Path, me: list[str], patience_s: float) -> bytes:
+    """Tell the hub who is here. The key with which it signs comes from it at first run, over a link that is authenticated, and is kept.
+
+    Args:
+        me: Name, tier and endpoint of this node.
 
     Raises:
-        Refused: Anything but a built-in: people's own code is not taken before it is signed and bounded.
+        LinkTimeout: The hub does not answer.
     """
-    module, name, arguments = program
-    if not str(module).startswith("eddy.functions."):
-        raise Refused(f"{module}:{name} is not one of Eddy's own functions: only those are hosted so far")
-    made: Function = getattr(import_module(module), name)(**arguments)
-    return made
+    file = folder / "hub.pub"
+    end = time.monotonic() + patience_s
+    while (key := mesh.ask(HUB, encode(["hello", me]), _ASK_S)) is None and not file.exists():
+        if time.monotonic() > end:
+            raise LinkTimeout("the hub does not answer: is it running, and reachable from here?")
+    if not file.exists() and key is not None:
+        keyfile.write(file, key, replace=False)
+    return file.read_bytes()
 
 
-def serve(name: str, folder: Path, listen: str, others: list[str], identity: Identity | None = None) -> None:
+def serve(
+    name: str,
+    folder: Path,
+    listen: str,
+    others: list[str],
+    identity: Identity | None,
+    tier: str = "gateway",
+    devices: dict[str, tuple[str, int]] | None = None,
+) -> None:
     """Host what the hub assigns, until SIGTERM."""
     going = True
 
@@ -45,18 +155,14 @@ def serve(name: str, folder: Path, listen: str, others: list[str], identity: Ide
 
     signal.signal(signal.SIGTERM, stop)
     folder.mkdir(parents=True, exist_ok=True)
-    host = Host(name, SqliteJournal(connect(folder / f"{name}.db")), build, copier=forked)
     mesh = Mesh(["@" + name], listen, others, identity)
+    verify = signed_by(greet(mesh, folder, [name, tier, listen], 60.0)) if identity else unsigned
+    node = Node(name, folder, mesh, verify, devices)
     try:
         while going:
-            for data in mesh.take(_WAIT_S):
-                host.receive(data, time.time_ns())
-            said = host.poll(time.monotonic_ns() // 1_000_000, time.time_ns())
-            mesh.claim(host.owns())  # before anybody is told to send here
-            for to, data in said:
-                mesh.send(to, data)
+            node.turn()
     finally:
-        mesh.close()
+        node.close()
 
 
 def main() -> None:
@@ -67,9 +173,17 @@ def main() -> None:
     parser.add_argument("--listen", required=True)
     parser.add_argument("--connect", nargs="*", default=[])
     parser.add_argument("--identity", type=Path)
+    parser.add_argument("--tier", default="gateway", choices=["gateway", "cloud"])
+    parser.add_argument("--device", nargs="*", default=[], metavar="NAME=PORT[@SPEED]")
     given = parser.parse_args()
     identity = Identity.load_or_create(given.identity, given.name) if given.identity else None
-    serve(given.name, given.dir, given.listen, given.connect, identity)
+    serve(given.name, given.dir, given.listen, given.connect, identity, given.tier, dict(_device(text) for text in given.device))
+
+
+def _device(text: str) -> tuple[str, tuple[str, int]]:
+    name, _, port = text.partition("=")
+    port, _, speed = port.partition("@")
+    return name, (port, int(speed or 1))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A plan in words: why here and why not there, what it costs, and what would change against what runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
@@ -165,3 +165,34 @@ def changes(plan: Plan, running: Mapping[str, Running]) -> list[Change]:
             found.append(Change("change", name, node, node))
     found += [Change("remove", name, now.node, None) for name, now in running.items() if name not in digests]
     return found
+
+
+def lines(plan: Plan, differences: list[Change]) -> list[str]:
+    """All of it, for people."""
+    proof = f"at most {plan.gap:.2%} from the best" if plan.gap else "proven best"
+    return [
+        f"Placement ({proof}; {', '.join(plan.costs.problem.minimise)} count in this order)",
+        *(f"  {reason}" for reason in reasons(plan)),
+        *(f"  {name}  {reason}" for name, reason in plan.away.items()),
+        "Costs",
+        *(f"  {line}" for line in figures(plan)),
+        "Changes" if differences else "Nothing to change",
+        *(f"  {change}" for change in differences),
+    ]
+
+
+def result(plan: Plan, differences: list[Change]) -> dict[str, Any]:
+    """All of it, for programs."""
+    digests = {function.name: function.digest for function in plan.costs.problem.functions}
+    return {
+        "placement": {name: {"node": node, "digest": digests[name]} for name, node in plan.placement.items()},
+        "away": dict(plan.away),
+        "reasons": [asdict(reason) for reason in reasons(plan)],
+        "figures": {"latency_s": plan.figures["latency"], "energy_w": plan.figures["energy"]}
+        | {"traffic_byte_links_per_s": plan.figures["traffic"], "cost_per_s": plan.figures["cost"]},
+        "gap": plan.gap,
+        "seconds": plan.seconds,
+        "build_seconds": plan.build_seconds,
+        "changes": [asdict(change) for change in differences],
+        "text": lines(plan, differences),
+    }

@@ -1,0 +1,164 @@
+"""`eddy up` and `eddy down`: an app runs, here or at a hub, or no longer does."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eddy.cli import client
+from eddy.cli.console import JSON_HELP
+
+if TYPE_CHECKING:
+    from eddy.spec.model import App
+
+HERE = "http://127.0.0.1:8787"
+_LOOK_S = 0.05
+_ASK_S = 0.5
+
+
+def up(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", exists=True, dir_okay=False, help="The app.")] = Path("eddy.yaml"),
+    hub: Annotated[str | None, typer.Option(metavar="URL", envvar="EDDY_HUB", help="A running hub; without, one is started here.")] = None,
+    token_file: client.TokenFile = None,
+    state: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="Where hub, nodes and devices keep what they have; .eddy beside the app.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the hub that is started here; 0 for a free one.")] = 8787,
+    speed: Annotated[int, typer.Option(min=1, max=200, help="How many times faster than real emulated lines run.")] = 1,
+    wait: Annotated[float, typer.Option(min=1, help="Seconds until everything must run.")] = 120.0,
+    once: Annotated[bool, typer.Option("--once", help="End when all sources have ended and everything has arrived.")] = False,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Run an app: place its functions, start them, and keep them running until Ctrl-C; with --hub, at nodes that are there already.
+
+    Without --hub everything is on this machine: a hub, a process for each node, a simulated device for each microcontroller.
+    """
+    from eddy.cli import console
+    from eddy.cli.progress import Display
+    from eddy.spec.load import load
+
+    console.check_writable(json)
+    app = load(file)
+    out = console.progress_console()
+    with Display(out, app.name) as display:
+        tell = lambda text: display.update({"event": text})  # noqa: E731
+        if hub is not None:
+            with client.connect(hub, token_file) as there:
+                result = _apply(there, app, file, display, wait, lambda: None)
+        else:
+            result = _here(app, file, state or file.parent / ".eddy", port, speed, wait, once, display, tell)
+    if json is not None:
+        console.write_json(json, result)
+
+
+def down(
+    app: Annotated[str, typer.Argument(help="Name of the app.")],
+    hub: client.HubUrl = client.HUB,
+    token_file: client.TokenFile = None,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Stop an app at a hub: every instance is removed from every node, and its state with it. The ledger keeps what was decided."""
+    from urllib.parse import quote
+
+    from eddy.cli import console
+
+    console.check_writable(json)
+    with client.connect(hub, token_file) as there:
+        there.call("DELETE", f"apps/{quote(app, safe='')}")
+    console.result_console(json).print(f"{app} is stopped; nodes forget it as they hear of it", markup=False)
+    if json is not None:
+        console.write_json(json, {"app": app})
+
+
+def _here(
+    app: "App", file: Path, folder: Path, port: int, speed: int, wait_s: float, once: bool, display: Any, tell: Any
+) -> dict[str, Any]:
+    """Everything on this machine, until Ctrl-C."""
+    from eddy.cli.joining import join
+    from eddy.sim.local import Local
+
+    with Local(app, folder, port, speed, tell) as local:
+        display.update({"doing": "starting the hub"})
+        local.start_hub()
+        with client.connect(local.url, None) as there:
+            display.update({"doing": "nodes join"})
+            local.start_nodes(lambda identity: join(there, identity, there.call("POST", "tokens", {"node": identity.name})["token"]))
+            result = _apply(there, app, file, display, wait_s, local.look)
+            tell(f"the hub is at {local.url}: eddy status --hub {local.url}; Ctrl-C ends")
+            try:
+                _keep(there, app, local, once, display)
+            except KeyboardInterrupt:
+                tell("stopping; what is kept stays in " + str(folder))
+            result["progress"] = there.call("GET", f"apps/{app.name}/progress")
+    return result
+
+
+def _apply(there: client.Hub, app: "App", file: Path, display: Any, wait_s: float, look: Any) -> dict[str, Any]:
+    """Place an app, and wait until all of it runs."""
+    from eddy.errors import LinkTimeout
+    from eddy.sim.local import progress_of
+
+    end = time.monotonic() + wait_s
+    display.update({"doing": "waiting for the nodes"})
+    from eddy.spec.instances import nodes
+
+    declared = {name for names in nodes(app).values() for name in names}
+    while missing := sorted(declared - {one.name for one in there.nodes() if one.state == "up"}):
+        look()
+        if time.monotonic() > end:
+            raise LinkTimeout(f"{', '.join(missing)} did not come within {wait_s:.0f} s: see whether they run and can reach the hub")
+        time.sleep(_LOOK_S)
+    body = {"text": file.read_text(encoding="utf-8"), "files": own_files(app)}
+    plan: dict[str, Any] = there.call("PUT", f"apps/{app.name}", body, patience_s=30.0)
+    for line in plan["text"]:
+        display.update({"event": line})
+    while True:
+        look()
+        said = there.call("GET", f"apps/{app.name}/progress")
+        display.update({"doing": progress_of(said), "done": said["running"], "total": said["instances"]})
+        if said["running"] >= said["instances"]:
+            return plan
+        if time.monotonic() > end:
+            silent = [f"{one.instance} on {one.node}" for one in there.functions() if one.app == app.name and one.index < 0]
+            raise LinkTimeout(f"not everything runs after {wait_s:.0f} s: {', '.join(silent[:5])}: see eddy status and eddy logs")
+        time.sleep(_LOOK_S)
+
+
+def _keep(there: client.Hub, app: "App", local: Any, once: bool, display: Any) -> None:
+    """Until Ctrl-C, or until all data are through."""
+    from eddy.errors import EddyError
+    from eddy.sim.local import progress_of
+
+    due, ended, news = 0.0, 0, there.events(limit=1)
+    number = news[-1].number if news else 0
+    while True:
+        local.look()
+        if time.monotonic() >= due:
+            due = time.monotonic() + _ASK_S
+            try:
+                said = there.call("GET", f"apps/{app.name}/progress")
+                for event in there.events(number):
+                    number = event.number
+                    display.update({"event": f"{event.node}: {event.kind} {event.instance} {event.text}".replace("  ", " ")})
+            except EddyError:
+                continue  # the hub is down for a moment: everything placed goes on
+            display.update({"doing": progress_of(said)})
+            ended = ended + 1 if said["ended"] and said["ended"] >= _sources(there, app) and not said["pending"] else 0
+            if once and ended > 2:
+                return
+        time.sleep(_LOOK_S)
+
+
+def _sources(there: client.Hub, app: "App") -> int:
+    return sum(one.kind == "source" or one.program[0] == "source" for one in there.functions() if one.app == app.name)
+
+
+def own_files(app: "App") -> dict[str, str]:
+    """{path: base64 of its content} of people's own files that an app uses."""
+    from base64 import b64encode
+
+    from eddy.planner.wiring import wiring
+
+    files = {one.program[0] for one in wiring(app) if str(one.program[0]).endswith(".py")}
+    return {file: b64encode((app.folder / file).read_bytes()).decode() for file in sorted(files)}
