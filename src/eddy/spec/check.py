@@ -18,7 +18,7 @@ Findings = Iterator[Finding]
 
 
 @dataclass(frozen=True)
-class Declared:
+class Known:
     """The names of an app, also of what is too broken to be looked at: who names it has made no mistake."""
 
     nodes: Collection[str]
@@ -29,7 +29,7 @@ class Declared:
     models: Collection[str]
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> "Declared":
+    def of(cls, data: Mapping[str, Any]) -> "Known":
         """The names in plain data as in a file; those of a section with a typo in its name are there all the same."""
         names: dict[str, list[str]] = {section: [] for section in cls.__dataclass_fields__}
         for key, content in data.items():
@@ -44,7 +44,7 @@ class Declared:
         return [*self.sources, *self.functions]
 
 
-def check(app: App, declared: Declared) -> list[Finding]:
+def check(app: App, declared: Known) -> list[Finding]:
     """Everything that is wrong with what names mean, step by step."""
     steps = (_twice, _inputs, _places, _rates, _company, _models, _cycles, _links, _reach, _adaptations, _verifications)
     findings = [finding for step in steps for finding in step(app, declared)]
@@ -56,7 +56,7 @@ def _unknown(path: tuple[str | int, ...], name: str, known: Collection[str], wha
         yield Finding(path, "E131", f"there is no {what} '{name}'", did_you_mean(name, known), column=column)
 
 
-def _twice(app: App, declared: Declared) -> Findings:
+def _twice(app: App, declared: Known) -> Findings:
     """Sources, functions and sinks share one set of names; so do nodes and those that counted ones stand for."""
     seen: dict[str, str] = {}
     for section in ("sources", "functions", "sinks"):
@@ -72,7 +72,7 @@ def _twice(app: App, declared: Declared) -> Findings:
             hosts[host] = name
 
 
-def _inputs(app: App, declared: Declared) -> Findings:
+def _inputs(app: App, declared: Known) -> Findings:
     """What functions and sinks take in is there, and something comes out of it."""
     for section, items in (("functions", app.functions), ("sinks", app.sinks)):
         for name, item in items.items():
@@ -84,7 +84,7 @@ def _inputs(app: App, declared: Declared) -> Findings:
                     yield from _unknown(path, one, declared.streams, "source or function")
 
 
-def _places(app: App, declared: Declared) -> Findings:
+def _places(app: App, declared: Known) -> Findings:
     """`at` and `merge` name nodes."""
     for name, source in app.sources.items():
         yield from _unknown(("sources", name, "at"), source.at, declared.nodes, "node")
@@ -100,7 +100,7 @@ def _places(app: App, declared: Declared) -> Findings:
                 yield from _unknown((section, name, "merge"), item.merge, declared.nodes, "node")
 
 
-def _rates(app: App, declared: Declared) -> Findings:
+def _rates(app: App, declared: Known) -> Findings:
     """A simulated source makes whole numbers of samples a second."""
     for name, source in app.sources.items():
         if isinstance(source, Simulated) and not source.rate_hz.is_integer():
@@ -108,7 +108,7 @@ def _rates(app: App, declared: Declared) -> Findings:
             yield Finding(("sources", name, "rate"), "E136", reason, "write a rate as in 1Hz; 'speed' makes time pass faster")
 
 
-def _company(app: App, declared: Declared) -> Findings:
+def _company(app: App, declared: Known) -> Findings:
     """`near` and `with` name something to be close to."""
     for name, function in app.functions.items():
         if function.near is not None:
@@ -118,7 +118,7 @@ def _company(app: App, declared: Declared) -> Findings:
             yield from _unknown(("functions", name, "with"), function.beside, declared.functions, "function")
 
 
-def _models(app: App, declared: Declared) -> Findings:
+def _models(app: App, declared: Known) -> Findings:
     """Models are declared, and what their rows hold is known."""
     for name, function in app.functions.items():
         if isinstance(function, Model | Judge):
@@ -131,7 +131,7 @@ def _models(app: App, declared: Declared) -> Findings:
             yield Finding(("functions", name, "from"), "E136", reason, way_out)
 
 
-def _cycles(app: App, declared: Declared) -> Findings:
+def _cycles(app: App, declared: Known) -> Findings:
     """Nothing waits for itself."""
     graph = {name: [one for one in function.inputs if one in app.functions] for name, function in app.functions.items()}
     while True:
@@ -150,7 +150,7 @@ def _cycles(app: App, declared: Declared) -> Findings:
             return
 
 
-def _links(app: App, declared: Declared) -> Findings:
+def _links(app: App, declared: Known) -> Findings:
     """Links are named after two nodes and say their bandwidth once."""
     for name, link in app.links.items():
         if ends(name, dict.fromkeys(declared.nodes)) is None:
@@ -161,7 +161,7 @@ def _links(app: App, declared: Declared) -> Findings:
             yield Finding(("links", name, "rate"), "E136", "'rate' and 'bandwidth' say the same", "leave one out", key=True)
 
 
-def _reach(app: App, declared: Declared) -> Findings:
+def _reach(app: App, declared: Known) -> Findings:
     """Links lead from each node to all others."""
     if any(ends(name, dict.fromkeys(declared.nodes)) is None for name in declared.links) or app.links.keys() != set(declared.links):
         return  # that is told already, and what it meant to join is not known
@@ -182,7 +182,7 @@ def _reach(app: App, declared: Declared) -> Findings:
             yield Finding(("nodes", name), "E134", f"no link leads from '{lonely}' to '{start}'", way_out, key=True)
 
 
-def _adaptations(app: App, declared: Declared) -> Findings:
+def _adaptations(app: App, declared: Known) -> Findings:
     """Conditions and tasks of `adapt` name what is there."""
     known = {"drift": (declared.streams, "source or function"), "battery": (declared.nodes, "node")}
     for number, adaptation in enumerate(app.adapt):
@@ -193,13 +193,13 @@ def _adaptations(app: App, declared: Declared) -> Findings:
         yield from _parts(("adapt", number, "do"), adaptation.do, parts, declared)
 
 
-def _verifications(app: App, declared: Declared) -> Findings:
+def _verifications(app: App, declared: Known) -> Findings:
     """Expectations of `verify` name what is there."""
     for number, verification in enumerate(app.verify):
         yield from _parts(("verify", number, "expect"), verification.expect, phrases.expectation(verification.expect), declared)
 
 
-def _parts(path: tuple[str | int, ...], text: str, parts: Mapping[str, str], declared: Declared) -> Findings:
+def _parts(path: tuple[str | int, ...], text: str, parts: Mapping[str, str], declared: Known) -> Findings:
     """Names in a phrase, by what they are."""
     known: dict[str, tuple[Collection[str], str]] = {
         "model": (declared.models, "model"),

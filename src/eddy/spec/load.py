@@ -8,7 +8,7 @@ from typing import Any
 
 from eddy.errors import DataError, Diagnostic, SpecError
 from eddy.spec import form, positions
-from eddy.spec.check import Declared, check
+from eddy.spec.check import Known, check
 from eddy.spec.diagnostics import Finding
 from eddy.spec.model import App
 from eddy.spec.positions import Positions
@@ -61,7 +61,7 @@ def _app(data: Any, where: Positions, findings: list[Finding], name: str, folder
     findings = [*findings, *wrong]
     if app is not None:
         app = app.written(where, folder)
-        findings += check(app, Declared.of(data))
+        findings += check(app, Known.of(data))
     if app is None or findings:
         findings.sort(key=lambda finding: where.order(finding.path, finding.key))
         shown = [_diagnostic(finding, where) for finding in findings[:MOST]]
