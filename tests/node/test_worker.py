@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from eddy.errors import BadInput, CodeError, OverLimit, Refused
 from eddy.kernel.codec import encode
-from eddy.kernel.function import SAMPLE, Function, Instance, Sample
+from eddy.kernel.function import CONFIGURE, SAMPLE, TICK, Function, Instance, Sample
 from eddy.kernel.hop import Gap
+from eddy.kernel.replica import Replica
 from eddy.node.worker import WorkerDriver, WorkerFunction
 from eddy.node.working import load_source
 
@@ -234,6 +235,14 @@ def test_a_fork_of_the_node_reads_the_state_without_disturbing_the_function(tota
     with os.fdopen(reading, "rb") as copied:
         assert copied.read() == encode(["sum", b"", 2, 5, [10, []]])
     assert total.state() == [15, []]
+
+
+def test_a_replica_counts_what_own_code_raises_and_goes_on(total: WorkerFunction) -> None:
+    replica = Replica(Instance(total, "sum"), "sums", b"abc")
+    replica.apply([CONFIGURE, {"nothing": 1}, 0])
+    assert replica.faults == 1 and "CodeError: own.py:Sum, configure: KeyError: 'total'" in replica.fault
+    replica.apply([TICK, 5, 5])
+    assert (replica.faults, replica.emitted, replica.index) == (1, 1, 2)
 
 
 @pytest.mark.parametrize(
