@@ -64,6 +64,8 @@ class FakeHub:
         self.settings: dict[str, dict[str, Any]] = {}
         self.last: dict[str, Any] = {name: [] for name in names}
 
+    fabric = "tls/127.0.0.1:7447"
+
     # What tests do to it
 
     def finish(self, instance: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eddy.cli import bench, check, console, demo, device, doctor, gateway, init, logs, move, node, plan, schema, status, why
+from eddy.cli import bench, check, console, demo, device, doctor, gateway, init, logs, move, node, plan, schema, status, up, why
 from eddy.errors import EddyError
 
 
@@ -45,6 +45,8 @@ app.command("schema")(schema.schema)
 app.command("status")(status.status)
 app.command("move")(move.move)
 app.command("logs")(logs.logs)
+app.command("up")(up.up)
+app.command("down")(up.down)
 app.command("why")(why.why)
 
 

@@ -1,5 +1,6 @@
 """`eddy up` and `eddy down`: an app runs, here or at a hub, or no longer does."""
 
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,6 +79,7 @@ def _here(
     from eddy.cli.joining import join
     from eddy.sim.local import Local
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     with Local(app, folder, port, speed, tell) as local:
         display.update({"doing": "starting the hub"})
         local.start_hub()
@@ -110,7 +112,7 @@ def _apply(there: client.Hub, app: "App", file: Path, display: Any, wait_s: floa
             raise LinkTimeout(f"{', '.join(missing)} did not come within {wait_s:.0f} s: see whether they run and can reach the hub")
         time.sleep(_LOOK_S)
     body = {"text": file.read_text(encoding="utf-8"), "files": own_files(app)}
-    plan: dict[str, Any] = there.call("PUT", f"apps/{app.name}", body, patience_s=30.0)
+    plan: dict[str, Any] = there.call("PUT", f"apps/{app.name}", body)
     for line in plan["text"]:
         display.update({"event": line})
     while True:

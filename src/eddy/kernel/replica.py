@@ -86,7 +86,10 @@ class Replica:
         if kind == INPUT:
             for record in self._inbox.offer(payload):
                 sample = Sample(record.stream, record.origin, record.seq, record.time_ns, record.value)
-                self._feed(GAP if isinstance(record.value, Gap) else SAMPLE, sample, record.time_ns or time_ns)
+                if isinstance(record.value, Gap):
+                    self._feed(GAP, sample, time_ns)
+                else:
+                    self._feed(SAMPLE, sample, record.time_ns)
             self._inbox.commit()
             return self._inbox.acks()
         if kind == ACKED:

@@ -4,12 +4,11 @@ Everything is what it would be on many machines: nodes join with tokens, links a
 survives in the folder. A process that ends is started again.
 """
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,8 @@ class Process:
     def start(self) -> None:
         """Start it, or start it again."""
         with self._log.open("ab") as log:
-            self.running = subprocess.Popen(self._command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            none = subprocess.DEVNULL
+            self.running = subprocess.Popen(self._command, cwd=self._folder, stdin=none, stdout=log, stderr=log, start_new_session=True)
         self._died_s: float | None = None
 
     def revive(self) -> str:
@@ -127,7 +127,7 @@ class Local:
             time.sleep(_LOOK_S)
         self.url = (folder / "api.url").read_text()
 
-    def start_nodes(self, join: Callable[[Identity], None]) -> None:
+    def start_nodes(self, join: Callable[[Identity], object]) -> None:
         """Start a process for each gateway and cloud node, and a device with its line for each microcontroller.
 
         Args:
@@ -142,7 +142,7 @@ class Local:
         for name in self._places():
             folder = self._folder / "nodes" / name
             identity = Identity.load_or_create(folder / "identity", name)
-            if identity.expires is None:
+            if identity.expires() is None:
                 join(identity)
             others = [self._endpoint(other) for other in ("hub", *self._places()) if other != name]
             command = ["eddy.node.service", "--name", name, "--dir", str(folder), "--identity", str(folder / "identity")]
@@ -169,7 +169,7 @@ class Local:
     def _places(self) -> list[str]:
         return [name for group, names in nodes(self._app).items() if self._app.nodes[group].tier != "device" for name in names]
 
-    def _gateway(self, device: str, tiers: dict[str, str]) -> str:
+    def _gateway(self, device: str, tiers: Mapping[str, str]) -> str:
         """The node at whose port a device is: the one that a link joins it with."""
         groups = nodes(self._app)
         for link in self._app.links:
@@ -195,7 +195,7 @@ class Local:
         return file.read_text()
 
     def _process(self, name: str, command: list[str]) -> Process:
-        where = Path(os.path.abspath(self._app.folder))  # files that drivers name are beside the app
+        where = self._app.folder.resolve()  # files that drivers name are beside the app
         process = self.processes[name] = Process(name, [sys.executable, "-m", *command], where, self._folder / f"{name}.log")
         return process
 
