@@ -1,4 +1,4 @@
-"""Entry point of a device, the same for every port: settings from flash, then the agent until the sensor's data end."""
+"""Entry point of a device, the same for every port: settings from flash, then the node or the agent until the sensor's data end."""
 
 import gc
 
@@ -8,7 +8,6 @@ if hasattr(gc, "threshold"):
     gc.threshold(2048)
 
 from eddy.kernel import codec
-from eddy.kernel.agent import Agent
 
 
 def run(folder, link, driver, clock, wait, tell):
@@ -26,8 +25,12 @@ def run(folder, link, driver, clock, wait, tell):
         gc.threshold(8192)
     with open(folder + "/settings.cbor", "rb") as file:
         settings = codec.decode(file.read())
-    agent = Agent(folder, settings, link, driver, clock)
+    if settings.get("node"):
+        from eddy.kernel.station import Station as Runtime
+    else:
+        from eddy.kernel.agent import Agent as Runtime
+    runtime = Runtime(folder, settings, link, driver, clock)
     gc.collect()
-    while not agent.finished():
-        wait(agent.step())
-    tell(agent.figures())
+    while not runtime.finished():
+        wait(runtime.step())
+    tell(runtime.figures())

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 BEAT_MS = 500
 INCIDENTS = 16  # kept until the hub has them; more are only counted
-CHECKPOINT = 65536  # bytes of log, and twice the last snapshot, after which the journal gets a new one
+CHECKPOINT = 65536
 
 
 class _Slot:
@@ -118,6 +118,7 @@ class Host:
         pace: See `Leading`.
         beat_ms: The hub hears of this node at least so often.
         copier: See `Leading`.
+        checkpoint: Bytes of log, and twice the last snapshot, after which the journal gets a new one.
 
     Attributes:
         counts: `malformed` messages, `refused` roles and samples.
@@ -133,6 +134,7 @@ class Host:
         pace: tuple[int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES),
         beat_ms: int = BEAT_MS,
         copier: "Copier" = at_once,
+        checkpoint: int = CHECKPOINT,
     ) -> None:
         self.node = node
         self.counts = {"malformed": 0, "refused": 0}
@@ -143,6 +145,7 @@ class Host:
         self._pace = pace
         self._beat_ms = beat_ms
         self._copier = copier
+        self._checkpoint = checkpoint
         self._slots: dict[str, _Slot] = {}
         self._out: list[tuple[str, bytes]] = []
         self._removed = False
@@ -247,12 +250,12 @@ class Host:
             slot.leading.wait(now_ms, self._heard_ms)
             slot.leading.order(now_ms, time_ns)
             entries = slot.leading.entries
-            if slot.fresh or slot.logged > max(CHECKPOINT, 2 * slot.size):
+            if slot.fresh or slot.logged > max(self._checkpoint, 2 * slot.size):
                 snapshot = slot.leading.replica.snapshot()
         elif slot.following:
             entries, slot.following.entries = slot.following.entries, []
             snapshot, slot.following.snapshot = slot.following.snapshot, None
-            if snapshot is None and slot.following.replica and slot.logged > max(CHECKPOINT, 2 * slot.size):
+            if snapshot is None and slot.following.replica and slot.logged > max(self._checkpoint, 2 * slot.size):
                 snapshot, entries = slot.following.replica.snapshot(), []
         note = slot.note()
         if note != slot.noted:

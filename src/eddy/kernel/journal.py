@@ -1,0 +1,145 @@
+"""The journal of a host in files, for littlefs and POSIX; the contract is `eddy.kernel.host.Journal`.
+
+An instance has two files: one is replaced as a whole (its meta and its snapshot), one grows by entries since that snapshot. The first names
+the second, so that a power cut leaves an old snapshot with its entries or a new one without. What was appended last may be torn; it ends
+the entries. Instances are written one after the other: what one has heard and another has not comes again.
+"""
+
+import os
+from binascii import crc32, hexlify
+
+from eddy.kernel.store import full_or_same, make_folder, read_map, sync, write_map
+
+MYPY = False
+if MYPY:
+    from collections.abc import Iterator
+    from typing import Any
+
+_META, _SNAPSHOT, _GENERATION, _NAME = "m", "s", "g", "n"
+_HEAD = 8  # bytes in front of an entry: its length and checksum
+
+
+class FileJournal:
+    """A journal in a folder.
+
+    Args:
+        folder: Of this journal alone; made when it is missing.
+
+    Raises:
+        StorageFull: No room for the folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        make_folder(folder)
+        self._folder = folder
+        self._heads: dict[str, dict[object, Any]] = {}
+        self._changed: list[str] = []  # heads to be written
+        self._entries: dict[str, list[bytes]] = {}  # to be appended
+        self._gone: list[str] = []
+
+    def load(self) -> "Iterator[tuple[str, bytes, bytes | None, list[bytes]]]":
+        """(instance, meta, snapshot, entries) as committed."""
+        self._heads, self._changed, self._entries, self._gone = {}, [], {}, []
+        for file in sorted(os.listdir(self._folder)):
+            head: dict[object, Any] | None = read_map(self._folder + "/" + file) if file.endswith(".head") else None
+            if head is not None:
+                name = head[_NAME]
+                self._heads[name] = head
+                yield name, head[_META], head.get(_SNAPSHOT), list(self._read(self._log(name)))
+
+    def meta(self, instance: str, data: bytes) -> None:
+        """Replace the meta."""
+        self._head(instance)[_META] = data
+
+    def snapshot(self, instance: str, data: bytes) -> None:
+        """Replace the snapshot, and forget all entries."""
+        head = self._head(instance)
+        head[_SNAPSHOT] = data
+        head[_GENERATION] += 1
+        self._entries.pop(instance, None)
+
+    def append(self, instance: str, entries: list[bytes]) -> None:
+        """Add entries."""
+        self._entries.setdefault(instance, []).extend(entries)
+
+    def remove(self, instance: str) -> None:
+        """Forget an instance."""
+        self._gone.append(instance)
+        self._entries.pop(instance, None)
+
+    def commit(self) -> None:
+        """Write what is open; raises StorageFull."""
+        for name in self._gone:
+            if name in self._heads:
+                _remove(self._path(name) + ".head")
+                _remove(self._log(name))
+                del self._heads[name]
+        self._gone = []
+        for name in self._changed:
+            if name in self._heads:
+                head = self._heads[name]
+                write_map(self._path(name) + ".head", head)
+                _remove(self._path(name) + ".%d" % (head[_GENERATION] - 1))
+        self._changed = []
+        for name in list(self._entries):
+            self._append(self._log(name), self._entries[name])
+            del self._entries[name]
+
+    def _head(self, instance: str) -> "dict[object, Any]":
+        if instance not in self._changed:
+            self._changed.append(instance)
+        return self._heads.setdefault(instance, {_NAME: instance, _META: b"", _GENERATION: 0})
+
+    def _path(self, instance: str) -> str:
+        """A name's hash, since littlefs takes neither every character nor every length."""
+        return self._folder + "/" + hexlify(crc32(instance.encode()).to_bytes(4, "big")).decode()
+
+    def _log(self, instance: str) -> str:
+        return self._path(instance) + ".%d" % self._heads[instance][_GENERATION]
+
+    def _append(self, path: str, entries: list[bytes]) -> None:
+        try:
+            with open(path, "ab") as file:
+                for entry in entries:
+                    file.write(len(entry).to_bytes(4, "big") + crc32(entry).to_bytes(4, "big") + entry)
+                sync(file)
+        except OSError as error:
+            raise full_or_same(error, path)
+
+    def _read(self, path: str) -> "Iterator[bytes]":
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError:
+            return  # nothing since the snapshot
+        at = 0
+        while at + _HEAD <= len(data):
+            size = int.from_bytes(data[at : at + 4], "big")
+            entry = data[at + _HEAD : at + _HEAD + size]
+            if len(entry) < size or crc32(entry).to_bytes(4, "big") != data[at + 4 : at + _HEAD]:
+                break
+            yield entry
+            at += _HEAD + size
+        if at < len(data):  # torn by a power cut: what is appended now must not stand behind it
+            _cut(path, at)
+
+
+def _cut(path: str, size: int) -> None:
+    with open(path, "rb") as file:
+        kept = file.read(size)
+    try:
+        with open(path + ".new", "wb") as file:
+            file.write(kept)
+            sync(file)
+        os.rename(path + ".new", path)
+    except OSError as error:
+        raise full_or_same(error, path)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.remove(path)
+    except OSError:  # was never made
+        pass
+
+

@@ -1,0 +1,201 @@
+"""A device as a node: the same host as on a gateway, at the far end of a slow line.
+
+What the sensor gives goes through the functions that run inside its source before anything is kept: raw samples are too many for flash
+and line. What comes out is numbered, kept, and handed on like everything else.
+"""
+
+import gc
+
+from eddy.kernel import seal
+from eddy.kernel.assignment import ASSIGN, BATCH, NEXT, read
+from eddy.kernel.batch import Batch
+from eddy.kernel.codec import decode, encode
+from eddy.kernel.comm import FABRIC, DataComm
+from eddy.kernel.errors import EddyError
+from eddy.kernel.function import Function, Sample
+from eddy.kernel.functions import load
+from eddy.kernel.functions.same import Same
+from eddy.kernel.host import Host
+from eddy.kernel.journal import FileJournal
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from eddy.kernel.agent import Driver
+    from eddy.kernel.comm import Clock, Link
+
+RETRY_MS = 20000  # line time after which what is not answered is said again
+MESSAGE = 400  # bytes at most: under two seconds of a 2,400-baud line
+BEAT_MS = 30000
+CHECKPOINT = 8192  # bytes of log between two snapshots in flash
+_MAX_OBJECT = 16384
+_SOURCE = "source"
+_SINK = "sink"
+
+
+class Station:
+    """One device.
+
+    Args:
+        folder: Where its flash is mounted.
+        settings: `device`, and `key`: the public key (Ed25519, 32 bytes) with which the hub signs.
+        link: The line to the gateway.
+        driver: The sensor.
+        clock: Line time.
+    """
+
+    def __init__(self, folder: str, settings: "dict[str, Any]", link: "Link", driver: "Driver", clock: "Clock") -> None:
+        self._key: bytes = settings["key"]
+        self._driver = driver
+        self._clock = clock
+        self._comm = DataComm(link, primary=False, partial=folder + "/partial", max_object=_MAX_OBJECT)
+        pace = (RETRY_MS, MESSAGE, MESSAGE)
+        self._host = Host(
+            settings["device"],
+            FileJournal(folder + "/host"),
+            _build,
+            lambda data, signature: seal.verify(self._key, data, signature),
+            lambda charter: None,
+            pace,
+            BEAT_MS,
+            checkpoint=CHECKPOINT,
+        )
+        self._near: list[bytes] = []  # to this device itself
+        self._waiting: dict[tuple[Any, ...], bytes] = {}
+        self._sent: dict[tuple[Any, ...], list[Any]] = {}  # subject → [message, handle or None, when it arrived]
+        self._stages: dict[str, list[Function]] = {}
+        self._readings: list[Any] = []
+        self._time_ns = 0
+        self._over = False
+        self.counts = {"chunks": 0, "outputs": 0, "faults": 0}
+
+    def finished(self) -> bool:
+        """The sensor's data have ended, and nothing more is to be said."""
+        return self._over and not self._waiting and self._comm.quiet() and not self._pending()
+
+    def step(self) -> int:
+        """One turn: the line, the host, then one chunk of samples.
+
+        Returns:
+            Milliseconds of line time to wait for bytes; 0 when there is more to do.
+        """
+        now = self._clock.now_ms()
+        self._comm.listen(now)
+        while True:
+            came = self._comm.take()
+            if came is None:
+                break
+            if came[0] == FABRIC:
+                self._hear(came[1])
+        near, self._near = self._near, []
+        for data in near:
+            self._host.receive(data, self._time_ns)
+        busy = self._read()
+        mine = self._host.owns()
+        for to, data in self._host.poll(now, self._time_ns):
+            if to in mine:
+                self._near.append(data)
+            else:
+                self._say(to, data)
+        self._hand_over(now)
+        wait = self._comm.speak(self._clock.now_ms())
+        return 0 if busy or self._near else wait
+
+    def figures(self) -> "dict[str, Any]":
+        """Counts of the host and of the line, and the heap as it is now, bytes."""
+        gc.collect()
+        used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+        counts = dict(self.counts)
+        counts.update(self._host.counts)
+        return {"counts": counts, "line": dict(self._comm.arq.stats), "heap_used": used}
+
+    def _hear(self, data: memoryview) -> None:
+        try:
+            whole: Any = decode(data)
+            self._host.receive(whole[1], self._time_ns)
+        except (EddyError, IndexError, TypeError):
+            self.counts["faults"] += 1
+
+    # The sensor
+
+    def _read(self) -> bool:
+        """Take a chunk from the sensor through its stages; whether there was anything to do."""
+        for name in self._host.owns():
+            replica = self._host.replica(name)
+            if replica is None or replica.charter.program[0] != _SOURCE or replica.ended:
+                continue
+            if self._readings:
+                if not self._host.feed(name, self._readings, self._time_ns):
+                    return False
+                self._readings = []
+            if self._driver.ended:
+                self._over = self._host.feed(name, [], self._time_ns)
+                return self._over
+            chunk = self._driver.read(self._calm())
+            if chunk is None:
+                return False
+            self._through(name, replica.charter.program[2], chunk)
+            return True
+        return False
+
+    def _calm(self) -> bool:
+        """Whether a replay may go on: what it gave before is through."""
+        return not self._pending() and not self._near
+
+    def _pending(self) -> bool:
+        return any(replica.pending() > 16 for replica in [self._host.replica(name) for name in self._host.owns()] if replica)
+
+    def _through(self, name: str, programs: "list[Any]", chunk: "Any") -> None:
+        if name not in self._stages:
+            self._stages = {name: [load(program) for program in programs]}
+        samples, start_ns, period_ns = chunk
+        self.counts["chunks"] += 1
+        self._time_ns = start_ns
+        values: list[Any] = [[samples, period_ns]]
+        for stage in self._stages[name]:
+            out: list[Any] = []
+            for value in values:
+                try:
+                    out += stage.on(Sample(name, name, 0, start_ns, value))
+                except EddyError:
+                    self.counts["faults"] += 1
+            values = out
+        self.counts["outputs"] += len(values)
+        self._readings = [[start_ns, value] for value in values]
+
+    # The line
+
+    def _say(self, to: str, data: bytes) -> None:
+        """Of what is said again only the newest waits."""
+        parts = read(data)
+        subject: tuple[Any, ...] = (to, parts[0], parts[1], parts[2] if parts[0] == NEXT else "")
+        if parts[0] == BATCH:
+            batch = Batch(parts[2])
+            subject = (to, BATCH, batch.stream, batch.origin)
+        elif parts[0] == ASSIGN:
+            return
+        self._waiting[subject] = encode([to, data])
+
+    def _hand_over(self, now: int) -> None:
+        for handle, outcome in self._comm.arq.finished():
+            for subject in list(self._sent):
+                sent = self._sent[subject]
+                if sent[1] == handle:
+                    sent[1], sent[2] = None, now
+                    if outcome != "delivered":
+                        del self._sent[subject]
+        if any(sent[1] is not None for sent in self._sent.values()):
+            return
+        for subject in list(self._waiting):
+            data = self._waiting.pop(subject)
+            last = self._sent.get(subject)
+            if last and last[0] == data and now - last[2] < RETRY_MS:
+                continue
+            self._sent[subject] = [data, self._comm.send(FABRIC, data), now]
+            return
+
+
+def _build(program: "Any") -> Function:
+    """What a device hosts: functions that run on every tier. Its source and sinks pass on what their stages and drivers have done."""
+    return Same() if program[0] in (_SOURCE, _SINK) else load(program)
