@@ -8,7 +8,7 @@ import pytest
 from eddy.errors import Refused, StorageFull
 from eddy.knowledge.spool import connect
 from eddy.node.journal import SqliteJournal
-from eddy.node.service import build
+from eddy.node.programs import build
 
 
 def test_only_what_was_committed_is_loaded(tmp_path: Path) -> None:
