@@ -127,6 +127,11 @@ class FakeHub:
             found = self._events[:]
         return found[-limit:] if after is None else [one for one in found if one.number > after][:limit]
 
+    def progress(self, app: str) -> dict[str, int]:
+        with self._lock:
+            count = len(self._functions)
+        return {"instances": count, "running": count, "ended": 0, "pending": 0}
+
     def apps(self) -> list[str]:
         with self._lock:
             return sorted(self._apps)
@@ -139,7 +144,7 @@ class FakeHub:
 
     def apply(self, text: str, files: dict[str, bytes], dry: bool) -> dict[str, Any]:
         if "impossible" in text:
-            raise NoPlan("raw samples would leave pump-3: keep detect there")
+            raise NoPlan([("", "raw samples would leave pump-3: keep detect there")])
         name = str(YAML(typ="safe").load(text)["app"])
         with self._lock:
             change = "change" if name in self._apps else "create"

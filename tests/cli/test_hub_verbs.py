@@ -149,8 +149,8 @@ def test_a_move_that_somebody_else_turns_round_ends(hub: FakeHub, pauses: list[C
 
 def test_a_move_that_is_not_allowed_or_misspelt_moves_nothing(hub: FakeHub) -> None:
     for arguments, said in {
-        ("detect", "gw"): "there is no function 'detect': did you mean detect@pump-3? (code 161)",
-        ("judge", "claud"): "there is no node 'claud': did you mean cloud? (code 161)",
+        ("detect", "gw"): "there is no function 'detect': did you mean detect@pump-3? (code 163)",
+        ("judge", "claud"): "there is no node 'claud': did you mean cloud? (code 163)",
         ("features@pump-3", "gw"): "its input is private there (code 200)",
     }.items():
         shown = call("move", *arguments)

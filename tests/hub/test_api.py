@@ -63,7 +63,7 @@ def test_bytes_in_a_program_become_base64(client: TestClient) -> None:
 def test_an_unknown_name_is_told_with_those_that_look_like_it(client: TestClient) -> None:
     found = problem(client.get(f"{API}/functions/detect"), 404)
     assert found["detail"] == "there is no function 'detect': did you mean detect@pump-3?"
-    assert found["code"] == 161
+    assert found["code"] == 163
     assert client.get(found["type"]).json()["name"] == "UnknownName"
     assert "did you mean gw?" in problem(client.get(f"{API}/nodes/gww"), 404)["detail"]
 
@@ -112,7 +112,7 @@ def test_who_moves_what_somebody_else_has_moved_is_told(hub: FakeHub, client: Te
     seen = client.get(path).headers["etag"]
     first = client.put(path, json={"node": "cloud"}, headers={"If-Match": seen})
     assert first.status_code == 202
-    assert problem(client.put(path, json={"node": "pump-3"}, headers={"If-Match": seen}), 412)["code"] == 262
+    assert problem(client.put(path, json={"node": "pump-3"}, headers={"If-Match": seen}), 412)["code"] == 267
     assert hub.functions()[2].wanted == "cloud"
     assert client.put(path, json={"node": "gw"}, headers={"If-Match": f'"other", {first.headers["etag"]}'}).status_code == 202
 
@@ -206,7 +206,7 @@ def test_everything_but_health_and_enrolment_wants_the_token(hub: FakeHub) -> No
     client = client_of(hub, TOKEN)
     for method, path in [("GET", f"{API}/nodes"), ("GET", "/openapi.json"), ("GET", "/things"), ("GET", "/"), ("POST", "/healthz")]:
         refused = client.request(method, path)
-        assert problem(refused, 401)["code"] == 261
+        assert problem(refused, 401)["code"] == 266
         assert refused.headers["www-authenticate"].startswith("Bearer")
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.post(f"{API}/enrolments", json={"csr": "pem", "proof": "proof of the token"}).status_code == 201

@@ -8,11 +8,13 @@ from threading import Barrier
 import postgres
 import pytest
 import sqlalchemy as sql
+from moving import charter
 
 from eddy.hub.control import Control
 from eddy.hub.register import Register
 from eddy.hub.terms import Terms, open_database
 from eddy.kernel.assignment import Assignment
+from eddy.kernel.charter import open_charter
 
 HUBS = 4
 ROUNDS = 25
@@ -40,14 +42,14 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sql.Engin
 
 
 def placed(terms: Terms) -> Assignment:
-    Control(terms).place("count", ["module", "Class", {}], "counted", ["sink"], "a", ["b"], b"\x00\xff")
+    Control(terms).place(charter("count", ["module", "Class", {}], "counted", []), ["sink"], "a", ["b"])
     return terms.all()[0][0]
 
 
 def test_an_assignment_comes_back_as_it_was_and_the_ledger_has_its_reason(engine: sql.Engine) -> None:
     terms = Terms(engine, lambda: 1_700_000_000_000)
     before = placed(terms)
-    assert (before.birth, before.owner, before.consumers) == (b"\x00\xff", "a", ["sink"])
+    assert (open_charter(before.charter).program, before.owner, before.consumers) == (["module", "Class", {}], "a", ["sink"])
     terms.want(before, "b", "ada asked")
     ((after, wanted, holders),) = Terms(engine).all()
     assert (after.plain(), wanted, holders) == (before.plain(), "b", ["b"])

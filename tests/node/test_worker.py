@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moving import charter
 
 from eddy.errors import BadInput, CodeError, OverLimit, Refused
 from eddy.kernel.codec import encode
@@ -238,7 +239,7 @@ def test_a_fork_of_the_node_reads_the_state_without_disturbing_the_function(tota
 
 
 def test_a_replica_counts_what_own_code_raises_and_goes_on(total: WorkerFunction) -> None:
-    replica = Replica(Instance(total, "sum"), "sums", b"abc")
+    replica = Replica(charter("sum", None, "sums", []), lambda program: total)
     replica.apply([CONFIGURE, {"nothing": 1}, 0])
     assert replica.faults == 1 and "CodeError: own.py:Sum, configure: KeyError: 'total'" in replica.fault
     replica.apply([TICK, 5, 5])

@@ -36,7 +36,7 @@ class Problem:
 
     __pydantic_config__: ClassVar = {"use_attribute_docstrings": True}
 
-    type: Annotated[str, Field(examples=["/api/v1/errors/161"])]
+    type: Annotated[str, Field(examples=["/api/v1/errors/163"])]
     """Says what kind of error this is; `about:blank` when the status says it all."""
     title: Annotated[str, Field(examples=["There is no node, function or app of that name"])]
     """The same in words."""
@@ -44,7 +44,7 @@ class Problem:
     """The status of the response."""
     detail: Annotated[str, Field(examples=["there is no function 'coumt': did you mean count?"])]
     """What happened here, and what to do next."""
-    code: Annotated[int, Field(examples=[161])]
+    code: Annotated[int, Field(examples=[163])]
     """Eddy's code of the error, as in its logs and documentation; 0 when it has none."""
 
 

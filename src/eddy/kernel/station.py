@@ -23,6 +23,7 @@ if MYPY:
     from typing import Any
 
     from eddy.kernel.agent import Driver
+    from eddy.kernel.charter import Verify
     from eddy.kernel.comm import Clock, Link
 
 RETRY_MS = 20000  # line time after which what is not answered is said again
@@ -43,10 +44,13 @@ class Station:
         link: The line to the gateway.
         driver: The sensor.
         clock: Line time.
+        verify: Of charters; by the key without.
     """
 
-    def __init__(self, folder: str, settings: "dict[str, Any]", link: "Link", driver: "Driver", clock: "Clock") -> None:
-        self._key: bytes = settings["key"]
+    def __init__(
+        self, folder: str, settings: "dict[str, Any]", link: "Link", driver: "Driver", clock: "Clock", verify: "Verify | None" = None
+    ) -> None:
+        key: bytes = settings["key"]
         self._driver = driver
         self._clock = clock
         self._comm = DataComm(link, primary=False, partial=folder + "/partial", max_object=_MAX_OBJECT)
@@ -55,7 +59,7 @@ class Station:
             settings["device"],
             FileJournal(folder + "/host"),
             _build,
-            lambda data, signature: seal.verify(self._key, data, signature),
+            verify or (lambda data, signature: seal.verify(key, data, signature)),
             lambda charter: None,
             pace,
             BEAT_MS,
@@ -123,15 +127,17 @@ class Station:
         """Take a chunk from the sensor through its stages; whether there was anything to do."""
         for name in self._host.owns():
             replica = self._host.replica(name)
-            if replica is None or replica.charter.program[0] != _SOURCE or replica.ended:
+            if replica is None or replica.charter.program[0] != _SOURCE:
+                continue
+            if replica.ended:
+                self._over = True
                 continue
             if self._readings:
                 if not self._host.feed(name, self._readings, self._time_ns):
                     return False
                 self._readings = []
             if self._driver.ended:
-                self._over = self._host.feed(name, [], self._time_ns)
-                return self._over
+                return self._host.feed(name, [], self._time_ns)
             chunk = self._driver.read(self._calm())
             if chunk is None:
                 return False

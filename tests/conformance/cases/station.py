@@ -1,0 +1,146 @@
+import gc
+import os
+from array import array
+
+if hasattr(gc, "threshold"):
+    gc.threshold(4096)  # as targets/micropython/device.py does
+
+from eddy.kernel.assignment import ACK, ASSIGN, BATCH, HUB, OWNER, REPORT, Assignment, Held, message, read
+from eddy.kernel.charter import Charter, unsigned
+from eddy.kernel.clock import ManualClock
+from eddy.kernel.codec import decode, encode
+from eddy.kernel.comm import FABRIC, DataComm
+from eddy.kernel.functions import same
+from eddy.kernel.hop import Gap, Inbox
+from eddy.kernel.journal import FileJournal
+from eddy.kernel.rng import Rng
+from eddy.kernel.station import Station
+
+WINDOW = ["eddy.kernel.functions.window", "Window", {"size_ms": 64}]
+FEATURES = ["eddy.kernel.functions.features", "Features", {"compute": ["mean", "peak_to_peak"]}]
+
+
+class Pipe:
+    def __init__(self):
+        self.coming = b""
+        self.other = None
+
+    def read(self):
+        data = self.coming
+        self.coming = b""
+        return data
+
+    def write(self, data):
+        self.other.coming += data
+
+
+class Tape:
+    def __init__(self, chunks, first=0):
+        self.left = chunks
+        self.at = first
+        self.ended = False
+
+    def read(self, ready):
+        if not ready or self.ended:
+            return None
+        if not self.left:
+            self.ended = True
+            return None
+        self.left -= 1
+        self.at += 1
+        rng = Rng(self.at)
+        return memoryview(array("h", [rng.below(201) - 100 for _ in range(64)])), self.at * 64000000, 1000000
+
+
+class Gateway:
+    """The other end of the line: hub and sink in one."""
+
+    def __init__(self, assignment):
+        self.clock = ManualClock()
+        self.assignment = assignment
+        self.inbox = Inbox()
+        self.said = []
+        self.owned = []
+
+    def connect(self, folder, tape):
+        here, there = Pipe(), Pipe()
+        here.other, there.other = there, here
+        self.comm = DataComm(there, True)
+        self.station = Station(folder, {"device": "d", "key": bytes(32)}, here, tape, self.clock, unsigned)
+        self.tell("@d", message(ASSIGN, self.assignment.plain()))
+
+    def tell(self, to, data):
+        self.comm.send(FABRIC, encode([to, data]))
+
+    def turn(self):
+        wait = self.station.step()
+        now = self.clock.now_ms()
+        self.comm.listen(now)
+        while True:
+            came = self.comm.take()
+            if came is None:
+                break
+            to, data = decode(came[1])
+            parts = read(data)
+            if parts[0] == REPORT and to == HUB:
+                self.owned = [held[0] for held in parts[2] if Held(*held).flags & OWNER]
+            elif parts[0] == BATCH and to == "sink":
+                self.said += self.inbox.offer(parts[2])
+                self.inbox.commit()
+                for ack in self.inbox.acks():
+                    self.tell("rows", message(ACK, "sink", ack))
+        self.comm.arq.finished()
+        self.clock.advance(max(1, min(wait, self.comm.speak(now))))
+
+
+def check_a_device_is_a_node_and_goes_on_from_its_flash():
+    os.mkdir("station")
+    charter = Charter("rows", 1, ["source", None, [WINDOW, FEATURES]], {}, b"row", "rows", [], ["d"], True)
+    gateway = Gateway(Assignment("rows", 1, 1, "d", ["d"], ["d"], False, False, ["sink"], {}, charter.sealed))
+    gateway.connect("station", Tape(60))
+    for _ in range(3000):
+        gateway.turn()
+        if len(gateway.said) == 5:
+            break
+    assert gateway.owned == ["rows"]
+    gateway.connect("station", Tape(6, 20))  # its power goes, and comes back
+    for _ in range(6000):
+        if gateway.station.finished():
+            break
+        gateway.turn()
+    assert gateway.station.finished()
+    rows = [record for record in gateway.said if not isinstance(record.value, Gap)]
+    assert [record.seq for record in rows] == list(range(len(rows))) and len(rows) >= 11
+    assert all(len(record.value) == 2 and record.value[1] > 0 for record in rows)
+
+
+def check_what_a_source_does_is_to_pass_on():
+    assert same.Same().on(same.Sample("s", "o", 0, 0, 7)) == [7]
+
+
+def check_a_journal_gives_back_what_was_committed_and_nothing_torn():
+    journal = FileJournal("journal")
+    assert list(journal.load()) == []
+    journal.meta("a@b", b"meta")
+    journal.append("a@b", [b"one", b"two"])
+    journal.commit()
+    journal.append("a@b", [b"lost"])
+    assert list(FileJournal("journal").load()) == [("a@b", b"meta", None, [b"one", b"two"])]
+    journal = FileJournal("journal")
+    assert len(list(journal.load())) == 1
+    journal.snapshot("a@b", b"state")
+    journal.append("a@b", [b"after"])
+    journal.commit()
+    log = [name for name in os.listdir("journal") if not name.endswith(".head")]
+    assert len(log) == 1
+    with open("journal/" + log[0], "ab") as file:
+        file.write(b"\x00\x00\x00\x09torn")
+    journal = FileJournal("journal")
+    assert list(journal.load()) == [("a@b", b"meta", b"state", [b"after"])]
+    journal.append("a@b", [b"more"])
+    journal.commit()
+    journal = FileJournal("journal")
+    assert list(journal.load()) == [("a@b", b"meta", b"state", [b"after", b"more"])]
+    journal.remove("a@b")
+    journal.commit()
+    assert list(FileJournal("journal").load()) == [] and os.listdir("journal") == []
