@@ -1,7 +1,9 @@
 """`eddy node`: the nodes of a hub, who may join, and who is dead."""
 
+import os
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,6 +13,43 @@ from eddy.cli.console import JSON_HELP
 app = typer.Typer(no_args_is_help=True, help="The nodes of a hub: who is there, who may join, who is dead.")
 
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)]
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Option(help="Of this node, as apps name it.")],
+    tier: Annotated[Literal["gateway", "cloud"], typer.Option(help="What it is; devices are at the ports of gateways.")] = "gateway",
+    folder: Annotated[Path | None, typer.Option("--dir", metavar="DIR", help="Where it keeps what it has; eddy-NAME without.")] = None,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where others reach it, over mutual TLS.")] = "127.0.0.1:7448",
+    device: Annotated[list[str] | None, typer.Option(metavar="NAME=PORT", help="A device at a serial port of this node.")] = None,
+    join_token: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Join token, at first run: what `eddy node token` printed; or set EDDY_JOIN_TOKEN.")
+    ] = None,
+    hub: client.HubUrl = client.HUB,
+    token_file: client.TokenFile = None,
+) -> None:
+    """Run a node until Ctrl-C: it joins its hub at first run, and hosts what that assigns from then on, also while the hub is away."""
+    from eddy.cli.console import progress_console
+    from eddy.cli.hub import endpoint
+    from eddy.cli.joining import join
+    from eddy.errors import SettingError
+    from eddy.node.service import read_device, serve
+    from eddy.security.identity import Identity
+
+    place = folder or Path(f"eddy-{name}")
+    identity = Identity.load_or_create(place / "identity", name)
+    out = progress_console()
+    if identity.expires() is None:
+        token = join_token.read_text(encoding="utf-8").strip() if join_token else os.environ.get("EDDY_JOIN_TOKEN", "")
+        if not token:
+            raise SettingError(f"{name} has not joined yet: make a token with eddy node token --node {name}, and name its file")
+        with client.connect(hub, token_file) as there:
+            (place / "hub.endpoint").write_text(join(there, identity, token), encoding="utf-8")
+        out.print(f"{name} has joined the hub at {hub}", markup=False)
+    others = [(place / "hub.endpoint").read_text(encoding="utf-8")]
+    out.print(f"node {name} at {listen}; Ctrl-C ends", markup=False)
+    serve(name, place, endpoint(listen), others, identity, tier, dict(read_device(text) for text in device or []))
+    out.print("stopped; what is kept stays in " + str(place), markup=False)
 
 
 @app.command("list")

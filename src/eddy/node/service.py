@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from eddy.errors import EddyError, LinkTimeout
+from eddy.errors import EddyError, LinkTimeout, SettingError
 from eddy.fabric.mesh import Mesh
 from eddy.kernel.assignment import HUB
 from eddy.kernel.charter import Charter, unsigned
@@ -153,7 +153,8 @@ def serve(
         nonlocal going
         going = False
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     folder.mkdir(parents=True, exist_ok=True)
     mesh = Mesh(["@" + name], listen, others, identity)
     verify = signed_by(greet(mesh, folder, [name, tier, listen], 60.0)) if identity else unsigned
@@ -163,6 +164,15 @@ def serve(
             node.turn()
     finally:
         node.close()
+
+
+def read_device(text: str) -> tuple[str, tuple[str, int]]:
+    """A device and where it is, from `NAME=PORT` or `NAME=PORT@SPEED`; raises SettingError."""
+    name, equals, port = text.partition("=")
+    port, _, speed = port.partition("@")
+    if not (name and equals and port) or not (speed or "1").isdigit():
+        raise SettingError(f"{text!r} is no device at a port: write NAME=PORT, such as pump-1=/dev/ttyUSB0")
+    return name, (port, int(speed or 1))
 
 
 def main() -> None:
@@ -177,13 +187,7 @@ def main() -> None:
     parser.add_argument("--device", nargs="*", default=[], metavar="NAME=PORT[@SPEED]")
     given = parser.parse_args()
     identity = Identity.load_or_create(given.identity, given.name) if given.identity else None
-    serve(given.name, given.dir, given.listen, given.connect, identity, given.tier, dict(_device(text) for text in given.device))
-
-
-def _device(text: str) -> tuple[str, tuple[str, int]]:
-    name, _, port = text.partition("=")
-    port, _, speed = port.partition("@")
-    return name, (port, int(speed or 1))
+    serve(given.name, given.dir, given.listen, given.connect, identity, given.tier, dict(read_device(text) for text in given.device))
 
 
 if __name__ == "__main__":

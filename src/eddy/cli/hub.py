@@ -1,0 +1,57 @@
+"""`eddy hub run`: the control plane as a service of its own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eddy.cli import client
+
+app = typer.Typer(no_args_is_help=True, help="The control plane.")
+
+
+@app.callback()
+def hub() -> None:
+    """The control plane."""
+
+
+@app.command()
+def run(
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where its keys and its database are.")] = Path("eddy-hub"),
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where nodes reach it, over mutual TLS.")] = "127.0.0.1:7447",
+    api: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where people reach it; beyond this machine it needs a token.")
+    ] = "127.0.0.1:8787",
+    database: Annotated[
+        str, typer.Option(metavar="URL", help="Such as postgresql+psycopg://user@host/eddy; SQLite in DIR without.", envvar="EDDY_DATABASE")
+    ] = "",
+    connect: Annotated[list[str] | None, typer.Option(metavar="HOST:PORT", help="A node to find again after a restart.")] = None,
+    token_file: client.TokenFile = None,
+) -> None:
+    """Run a hub until Ctrl-C: it places apps, lets nodes in, and answers people. Nodes go on without it."""
+    from eddy.cli.console import progress_console
+    from eddy.hub.service import serve
+
+    token = client.read_token(token_file)
+    host, port = address(api)
+    out = progress_console()
+    out.print(f"hub: people at {host}:{port}, nodes at {listen}; Ctrl-C ends", markup=False)
+    others = [endpoint(one) for one in connect or []]
+    serve(folder, database, endpoint(listen), (host, port), token, others)
+    out.print("stopped; everything that is placed goes on", markup=False)
+
+
+def address(text: str) -> tuple[str, int]:
+    """Host and port; raises SettingError."""
+    from eddy.errors import SettingError
+
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise SettingError(f"{text!r} is no HOST:PORT, such as 127.0.0.1:8787")
+    return host.strip("[]"), int(port)
+
+
+def endpoint(text: str) -> str:
+    """A Zenoh endpoint over TLS; raises SettingError."""
+    host, port = address(text)
+    return f"tls/{f'[{host}]' if ':' in host else host}:{port}"
