@@ -128,6 +128,8 @@ class Control:
         entry = self._entry(instance)
         self._check_label(entry.charter, node)
         if entry.wanted != node:
+            if node in entry.holders:  # they change places: there are as many copies as before
+                self.hold(instance, sorted({*entry.holders, entry.assignment.owner} - {node}), why)
             self._terms.want(entry.assignment, node, why)
             entry.wanted = node
 

@@ -36,6 +36,7 @@ from eddy.spec.load import parse
 from eddy.spec.model import App
 
 _ASK_S = 2.0
+_PLAN = "the plan says so"
 
 
 def now_ms() -> int:
@@ -53,6 +54,13 @@ class _Known:
     app: App
     problem: Problem
     wired: Mapping[str, Wired]
+
+
+def _copies(wanted: list[Wanted]) -> list[str]:
+    """Who holds what, in words."""
+    functions = [one for one in wanted if one.kind == "function"]
+    none = "none: no other node may hold it, or none is asked for"
+    return [f"  {one.charter.instance}  {', '.join(one.holders) or none}" for one in functions]
 
 
 def _take_apart(text: str, files: Mapping[str, bytes], version: int) -> _Known:
@@ -255,6 +263,8 @@ class House:
         digests = {one.name: one.digest for one in before.problem.functions} if before else {}
         running = {one: Running(node, digests[one]) for one, node in where.items() if one in digests}
         result = explain.result(plan, explain.changes(plan, running))
+        result["copies"] = {one.charter.instance: one.holders for one in wanted if one.kind == "function"}
+        result["text"] += ["Copies, each up to date before anything that it would have to repeat is heard", *_copies(wanted)]
         if dry:
             return result
         with self._lock:
@@ -262,10 +272,11 @@ class House:
             if self._known.get(name) is not before or not self._register.save_app(name, text, files, version):
                 raise Outdated(f"somebody else has changed {name} in the meantime: look at it, then apply again")
             self._known[name] = replace(new, version=version + 1)
-            self._carry_out(name, wanted, before)
+            reasons = {one.function: str(one).partition(one.node)[2].strip() for one in explain.reasons(plan)}
+            self._carry_out(name, wanted, before, reasons)
         return result
 
-    def _carry_out(self, app: str, wanted: list[Wanted], before: "_Known | None") -> None:
+    def _carry_out(self, app: str, wanted: list[Wanted], before: "_Known | None", reasons: Mapping[str, str]) -> None:
         """Bring desired state to what is wanted."""
         there = {one.charter.instance for one in wanted}
         for instance in before.wired if before else ():
@@ -274,18 +285,19 @@ class House:
         for one in wanted:
             instance = one.charter.instance
             entry = self._control.entries.get(instance)
+            why = reasons.get(instance, _PLAN if one.kind == "function" else f"the {one.kind} is there")
             if entry is None or not entry.assignment.owner:
-                self._place(one)
+                self._place(one, why)
                 continue
             self._control.change(one.charter, one.consumers, one.narrow, "the app has changed")
             if one.owner and one.owner != entry.wanted:
-                self._control.move(instance, one.owner, "the plan says so")
-            self._control.hold(instance, one.holders, "the plan says so")
+                self._control.move(instance, one.owner, why)
+            self._control.hold(instance, one.holders, _PLAN)
 
-    def _place(self, one: Wanted) -> None:
+    def _place(self, one: Wanted, why: str) -> None:
         if one.owner:
             one.charter.birth = os.urandom(3)
-            self._control.place(one.charter, one.consumers, one.owner, one.holders, one.narrow, "the plan says so")
+            self._control.place(one.charter, one.consumers, one.owner, one.holders, one.narrow, why)
 
     def remove(self, app: str) -> None:
         """See `HubView`."""
@@ -318,6 +330,8 @@ class House:
         function = next((one for one in whole.functions if one.name == instance), None)
         if node not in there or function is None:
             raise Refused(f"{node} is not part of the app of {instance}: add it to the app's nodes")
+        if function.at and not {node, there[node].tier} & set(function.at):
+            raise Refused(f"{instance} is to be at {' or '.join(function.at)}: change `at` in the app, then apply it")
         if function.cpu_s_on(there[node]) is None:
             raise Refused(f"{instance} cannot run on {node}: it needs what a {there[node].tier} does not have")
         leaks = check_move(whole, Topology(whole.nodes, whole.links), {**self._where(None), instance: owner}, instance, node)
@@ -359,7 +373,7 @@ class House:
         for one in wanted:
             entry = self._control.entries.get(one.charter.instance)
             if entry is None:
-                self._place(one)
+                self._place(one, _PLAN)
                 continue
             if entry.assignment.owner == gone and one.owner and not [name for name in entry.assignment.in_sync if name != gone]:
                 one.charter.birth = os.urandom(3)

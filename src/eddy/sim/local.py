@@ -117,7 +117,8 @@ class Local:
         (folder / "api.url").unlink(missing_ok=True)
         listen = self._endpoint("hub")
         known = [self._endpoint(name) for name in self._places()]
-        command = ["eddy.hub.service", "--dir", str(folder), "--listen", listen, "--connect", *known, "--api", f"127.0.0.1:{self._port}"]
+        port = self._port or int(self._endpoint("api").rpartition(":")[2])  # the same after a restart
+        command = ["eddy.hub.service", "--dir", str(folder), "--listen", listen, "--connect", *known, "--api", f"127.0.0.1:{port}"]
         hub = self._process("hub", command)
         end = time.monotonic() + _PATIENCE_S
         while not (folder / "api.url").exists():

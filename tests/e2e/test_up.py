@@ -1,0 +1,135 @@
+"""`eddy up` as a person uses it: real processes, real TLS, a real MicroPython behind an emulated 2,400-baud line."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import Running
+
+from eddy.kernel.function import TICK, Instance, Sample
+from eddy.kernel.functions import load
+from eddy.links import micropython
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+AIR = """
+app: street-air
+nodes:
+  station: {tier: gateway}
+  cloud:   {tier: cloud}
+links: {station-cloud: {bandwidth: 10Mbit/s, latency: 5ms}}
+sources: {pm25: {at: station, driver: simulated, rate: 200Hz, type: int32, unit: ug/m3}}
+functions:
+  hourly: {use: mean, from: pm25, over: 10s}
+  doubled: {use: "own.py:Doubled", from: hourly, near: record}
+sinks:
+  record: {from: hourly, at: cloud, driver: log, file: record.jsonl}
+  twice: {from: doubled, at: station, driver: log, file: twice.jsonl}
+place: {minimise: [traffic]}
+"""
+
+OWN = '''
+from eddy.kernel.function import Function
+
+
+class Doubled(Function):
+    """Counts, and doubles what comes in."""
+
+    def __init__(self):
+        self.count = 0
+
+    def on(self, sample):
+        self.count += 1
+        return [[self.count, 2 * sample.value]]
+
+    def state(self):
+        return self.count
+
+    def restore(self, state):
+        self.count = state
+'''
+
+PUMP = """
+app: pump-guard
+nodes:
+  pump: {tier: device, memory: 256KiB, flash: 1MiB}
+  gw:   {tier: gateway}
+links: {pump-gw: {kind: serial, rate: 2400baud, duplex: half}}
+sources:
+  vibration: {at: pump, driver: simulated, chunk: 1000, rate: 20kHz, type: int16, unit: m/s2, private: device, fault_after: 20s}
+functions:
+  windows:  {use: window, from: vibration, size: 500ms}
+  features: {use: features, from: windows, compute: [rms, mean_abs_difference, peak_to_peak], releases: gateway}
+  detect:   {use: model, from: features, model: health}
+sinks:
+  history: {from: detect, at: gw, driver: log, file: history.jsonl}
+models:
+  health: {trees: 40, subsample: 32, threshold: quantile 98%, train: {where: device, first: 24 windows}}
+"""
+
+
+def written(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def numbers(file: Path) -> list[int]:
+    return [int(record["key"].rpartition("/")[2]) for record in written(file)]
+
+
+def test_an_app_runs_moves_and_survives_its_nodes_without_losing_a_sample(tmp_path: Path) -> None:
+    folder = tmp_path / "air"
+    folder.mkdir()
+    (folder / "own.py").write_text(OWN)
+    with Running(folder, AIR) as app:
+        app.until(lambda: app.lines("record.jsonl") > 300 and app.lines("twice.jsonl") > 300, 30)
+        app.move("hourly", "cloud")
+        app.move("doubled", "station")
+        app.move("hourly", "station")
+        app.until(lambda: len(app.function("hourly").in_sync) == 2, 10)  # a copy counts when it has caught up
+        os.kill(app.pids()["station"], signal.SIGKILL)  # owner of everything but one sink
+        app.until(lambda: app.node_of("hourly") == "cloud", 10)  # its copy took over
+        before = app.lines("record.jsonl")
+        app.until(lambda: app.lines("record.jsonl") > before + 500, 60)  # the source is back, too
+        os.kill(app.pids()["hub"], signal.SIGKILL)
+        before = app.lines("twice.jsonl")
+        app.until(lambda: app.lines("twice.jsonl") > before + 500, 60)
+        app.move("hourly", "station")
+        children = app.pids()
+    assert set(children) == {"hub", "station", "cloud"}
+    assert app.pids() == {}  # Ctrl-C has ended them all
+    with Running(folder, AIR) as app:  # and what they had is still there
+        before = app.lines("twice.jsonl")
+        app.until(lambda: app.lines("twice.jsonl") > before + 100, 30)
+    for file in ("record.jsonl", "twice.jsonl"):
+        found = numbers(folder / file)
+        assert found == list(range(len(found)))  # in order, each once
+    counted = [record["value"][0] for record in written(folder / "twice.jsonl")]
+    assert counted == [number + 1 for number in range(len(counted))]  # the person's own state was never lost
+
+
+@pytest.mark.skipif(micropython.interpreter() is None, reason="no MicroPython wheel for this platform")
+def test_a_detector_moves_to_the_device_and_back_while_it_learns_and_scores_as_if_it_had_stayed(tmp_path: Path) -> None:
+    with Running(tmp_path / "pump", PUMP, "--speed", "20") as app:
+        file = "history.jsonl"
+        app.until(lambda: app.lines(file) > 5, 60)
+        app.move("detect", "pump")
+        app.until(lambda: any(record["value"][1] != 2 for record in written(app.folder / file)), 90)  # it has learned there
+        app.move("detect", "gw")
+        app.until(lambda: any(record["value"][1] == 1 for record in written(app.folder / file)[-4:]), 90)  # and finds the fault here
+    found = written(app.folder / file)
+    assert numbers(app.folder / file) == list(range(len(found)))
+    program = ["eddy.kernel.functions.model", "Model"]
+    arguments = {"features": ["rms", "mean_abs_difference", "peak_to_peak"], "trees": 40, "subsample": 32, "quantile": 980, "rows": 24}
+    twin = Instance(load([*program, {**arguments, "seed": 1}]), "twin")
+    rows = [record["value"][2] for record in found]
+    for number, row in enumerate(rows[:24]):
+        twin.feed(0, Sample("features", "features", number, 0, row))
+    for _ in range(60):
+        twin.feed(TICK, 0)
+    judged = [record["value"] for record in found if record["value"][1] != 2]
+    assert len(judged) > 10
+    assert judged == [twin.feed(0, Sample("features", "features", 0, 0, value[2]))[0] for value in judged]
+    assert {value[1] for value in judged} == {0, 1}
