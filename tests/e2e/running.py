@@ -66,7 +66,7 @@ class Running:
         """Who owns it."""
         return self.function(instance).node
 
-    def move(self, instance: str, node: str, seconds: float = 60) -> None:
+    def move(self, instance: str, node: str, seconds: float = 30) -> None:
         """Move it, and wait until it is there."""
         hub = self.hub
         assert hub

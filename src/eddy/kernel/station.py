@@ -158,17 +158,21 @@ class Station:
         samples, start_ns, period_ns = chunk
         self.counts["chunks"] += 1
         self._time_ns = start_ns
-        values: list[Any] = [[samples, period_ns]]
-        for stage in self._stages[name]:
-            out: list[Any] = []
-            for value in values:
-                try:
-                    out += stage.on(Sample(name, name, 0, start_ns, value))
-                except EddyError:
-                    self.counts["faults"] += 1
-            values = out
-        self.counts["outputs"] += len(values)
-        self._readings = [[start_ns, value] for value in values]
+        self._readings = []
+        self._pass(self._stages[name], Sample(name, name, 0, start_ns, [samples, period_ns]))
+        self.counts["outputs"] += len(self._readings)
+
+    def _pass(self, stages: list[Function], sample: Sample) -> None:
+        """Through the stages that are left; a window goes all the way before the next one takes its place."""
+        if not stages:
+            self._readings.append([sample.time_ns, sample.value])
+            return
+        stage: Any = stages[0]
+        try:
+            for value in stage.views(sample) if hasattr(stage, "views") else stage.on(sample):
+                self._pass(stages[1:], Sample(sample.stream, sample.origin, 0, sample.time_ns, value))
+        except EddyError:
+            self.counts["faults"] += 1
 
     # The line
 

@@ -8,6 +8,7 @@ from eddy.kernel.window import LONGEST, Windower
 
 MYPY = False
 if MYPY:
+    from collections.abc import Iterator
     from typing import Any
 
 _MS = 1000000
@@ -38,12 +39,15 @@ class Window(Function):
         """The windows that this chunk or value completes."""
         if isinstance(sample.value, int):
             return self._value(sample.time_ns, sample.value)
+        return [[window[:], period_ns] for window, period_ns in self.views(sample)]
+
+    def views(self, sample: Sample) -> "Iterator[list[Any]]":
+        """The windows that this chunk completes, each good until the next: there is one buffer, and a small heap has no room for more."""
         samples, period_ns = sample.value
         if isinstance(samples, bytes):
             samples = array("h", samples)
-        windower = self._for(period_ns)
-        # A copy of each: the windower has only one buffer.
-        return [[window[:], period_ns] for _, window in windower.cut(samples, sample.time_ns, period_ns)]
+        for _, window in self._for(period_ns).cut(samples, sample.time_ns, period_ns):
+            yield [window, period_ns]
 
     def gap(self, sample: Sample) -> "list[Any]":
         """The window in front of it stays incomplete."""
