@@ -138,7 +138,7 @@ def test_hub_and_node_processes_speak_over_mutual_tls(company: Company) -> None:
     node, hub = company.identity("gw"), company.authority.folder
     commands = [
         ["eddy.node.service", "--name", "gw", "--dir", str(company.folder), "--identity", str(node.key_file.parent)],
-        ["eddy.hub.service", "--database", f"sqlite:///{company.folder / 'hub.db'}", "--authority", str(hub)],
+        ["eddy.hub.service", "--dir", str(hub), "--api", "127.0.0.1:0"],
     ]
     ends = ["--connect", company.endpoint, "--listen"]
     processes = [subprocess.Popen([sys.executable, "-m", *command, *ends, free_endpoint("tls")]) for command in commands]

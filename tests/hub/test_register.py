@@ -120,7 +120,7 @@ def test_of_hubs_that_decide_at_once_exactly_one_wins_each_term(postgres_url: st
             after = Assignment.of(terms.all()[0][0].plain())
             after.version, after.term, after.owner = version + 1, version + 1, f"n{number}"
             start.wait()
-            if terms.swap(version, after, f"owner is n{number}", "race"):
+            if terms.swap(version, after, f"owner is n{number}", "race", f"n{number}", []):
                 won.append(version + 1)
             start.wait()
         engine.dispose()

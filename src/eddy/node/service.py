@@ -7,6 +7,7 @@ signed is hosted. Without, loopback only, and unsigned: for measurements.
 import argparse
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,19 +119,21 @@ def signed_by(key: bytes) -> Any:
     return verify
 
 
-def greet(mesh: Mesh, folder: Path, me: list[str], patience_s: float) -> bytes:
+def greet(mesh: Mesh, folder: Path, me: list[str], going: Callable[[], bool], patience_s: float = 60.0) -> bytes:
     """Tell the hub who is here. The key with which it signs comes from it at first run, over a link that is authenticated, and is kept.
 
     Args:
         me: Name, tier and endpoint of this node.
+        going: Whether to go on waiting.
+        patience_s: How long.
 
     Raises:
-        LinkTimeout: The hub does not answer.
+        LinkTimeout: The hub does not answer, or this node is to stop.
     """
     file = folder / "hub.pub"
     end = time.monotonic() + patience_s
     while (key := mesh.ask(HUB, encode(["hello", me]), _ASK_S)) is None and not file.exists():
-        if time.monotonic() > end:
+        if time.monotonic() > end or not going():
             raise LinkTimeout("the hub does not answer: is it running, and reachable from here?")
     if not file.exists() and key is not None:
         keyfile.write(file, key, replace=False)
@@ -157,7 +160,13 @@ def serve(
         signal.signal(number, stop)
     folder.mkdir(parents=True, exist_ok=True)
     mesh = Mesh(["@" + name], listen, others, identity)
-    verify = signed_by(greet(mesh, folder, [name, tier, listen], 60.0)) if identity else unsigned
+    try:
+        verify = signed_by(greet(mesh, folder, [name, tier, listen], lambda: going)) if identity else unsigned
+    except LinkTimeout:
+        mesh.close()
+        if going:
+            raise
+        return
     node = Node(name, folder, mesh, verify, devices)
     try:
         while going:
