@@ -75,6 +75,6 @@ def needs(use: str, settings: Mapping[str, Any], model: Mapping[str, Any], data:
             figures = (1e-3, 32 << 10, 16 << 10, 4 << 10, data)
     device_s, ram, flash, state, out = figures
     cpu_s = {"gateway": device_s / FASTER, "cloud": device_s / FASTER}
-    if use != "pool":  # it needs numpy
+    if use != "pool":  # it needs CPython
         cpu_s["device"] = device_s
     return Needs(cpu_s, ram, flash, state, out)
