@@ -54,7 +54,10 @@ def start(folder, port, scale):
             select.select([link.fd, 0], [], [], line_ms / scale / 1000)
 
     driver = replay.Replay(Pipes(), Pipes(), lambda: bool(select.select([0], [], [], 0)[0]))
-    device.run(folder, link, driver, SystemClock(scale), wait, lambda figures: os.write(1, b"!" + json.dumps(figures).encode() + b"\n"))
+    def tell(figures):
+        os.write(1, b"!" + json.dumps(figures).encode() + b"\n")
+
+    device.run(folder, link, driver, SystemClock(scale), wait, tell, lambda pin, level: os.write(1, b"=%d %d\n" % (pin, level)))
 
 
 if __name__ == "__main__":

@@ -41,4 +41,7 @@ def start():
         if line_ms:
             either.poll(line_ms)
 
-    device.run("", UartLink(line), driver, SystemClock(), wait, print)
+    def act(pin, level):
+        machine.Pin(pin, machine.Pin.OUT).value(level)
+
+    device.run("", UartLink(line), driver, SystemClock(), wait, print, act)

@@ -10,7 +10,7 @@ if hasattr(gc, "threshold"):
 from eddy.kernel import codec
 
 
-def run(folder, link, driver, clock, wait, tell):
+def run(folder, link, driver, clock, wait, tell, act):
     """Run the device.
 
     Args:
@@ -19,6 +19,7 @@ def run(folder, link, driver, clock, wait, tell):
         driver: The sensor, with `read(ready)` and `ended`.
         clock: Line time, with `now_ms()`.
         wait: Called with the milliseconds of line time until something is due; returns earlier when bytes have come.
+        act: Called with a pin and its level, 0 or 1.
         tell: Called once with the agent's figures when the sensor's data have ended and the line is quiet.
     """
     if hasattr(gc, "threshold"):
@@ -26,10 +27,13 @@ def run(folder, link, driver, clock, wait, tell):
     with open(folder + "/settings.cbor", "rb") as file:
         settings = codec.decode(file.read())
     if settings.get("node"):
-        from eddy.kernel.station import Station as Runtime
+        from eddy.kernel.station import Station
+
+        runtime = Station(folder, settings, link, driver, clock, act)
     else:
-        from eddy.kernel.agent import Agent as Runtime
-    runtime = Runtime(folder, settings, link, driver, clock)
+        from eddy.kernel.agent import Agent
+
+        runtime = Agent(folder, settings, link, driver, clock)
     gc.collect()
     while not runtime.finished():
         wait(runtime.step())

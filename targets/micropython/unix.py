@@ -56,8 +56,11 @@ def start(image, port, scale, blocks):
     def tell(figures):
         sys.stdout.write("!" + json.dumps(figures) + "\n")
 
+    def act(pin, level):
+        sys.stdout.write("=%d %d\n" % (pin, level))
+
     driver = replay.Replay(sys.stdin.buffer, sys.stdout.buffer, lambda: bool(sensor.poll(0)))
-    device.run("/flash", link, driver, SystemClock(scale), wait, tell)
+    device.run("/flash", link, driver, SystemClock(scale), wait, tell, act)
 
 
 if __name__ == "__main__":

@@ -7,19 +7,21 @@ and line. What comes out is numbered, kept, and handed on like everything else.
 import gc
 
 from eddy.kernel import seal
-from eddy.kernel.assignment import ASSIGN, BATCH, NEXT, read
-from eddy.kernel.batch import Batch
+from eddy.kernel.assignment import ACK, ASSIGN, BATCH, NEXT, message, read
+from eddy.kernel.batch import Batch, Gap
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.comm import FABRIC, DataComm
 from eddy.kernel.errors import EddyError
 from eddy.kernel.function import Function, Sample
 from eddy.kernel.functions import load
 from eddy.kernel.functions.same import Same
+from eddy.kernel.hop import Inbox
 from eddy.kernel.host import Host
 from eddy.kernel.journal import FileJournal
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
     from typing import Any
 
     from eddy.kernel.agent import Driver
@@ -29,6 +31,8 @@ if MYPY:
 RETRY_MS = 20000  # line time after which what is not answered is said again
 MESSAGE = 400  # bytes at most: under two seconds of a 2,400-baud line
 BEAT_MS = 30000
+SILENCE_MS = 3 * BEAT_MS  # line time without a word from the gateway, after which sinks with a safe value take it
+DOOR = "!"  # behind the name of a sink: its driver
 CHECKPOINT = 8192  # bytes of log between two snapshots in flash
 _MAX_OBJECT = 16384
 _SOURCE = "source"
@@ -44,12 +48,24 @@ class Station:
         link: The line to the gateway.
         driver: The sensor.
         clock: Line time.
+        act: Called with a pin and its level, 0 or 1.
         verify: Of charters; by the key without.
     """
 
     def __init__(
-        self, folder: str, settings: "dict[str, Any]", link: "Link", driver: "Driver", clock: "Clock", verify: "Verify | None" = None
+        self,
+        folder: str,
+        settings: "dict[str, Any]",
+        link: "Link",
+        driver: "Driver",
+        clock: "Clock",
+        act: "Callable[[int, int], None]" = lambda pin, level: None,
+        verify: "Verify | None" = None,
     ) -> None:
+        self._act = act
+        self._inboxes: dict[str, Inbox] = {}  # of sinks
+        self._heard_ms = clock.now_ms()
+        self._silent = False
         key: bytes = settings["key"]
         self._driver = driver
         self._clock = clock
@@ -90,6 +106,7 @@ class Station:
             came = self._comm.take()
             if came is None:
                 break
+            self._heard_ms, self._silent = now, False
             if came[0] == FABRIC:
                 self._hear(came[1])
         near, self._near = self._near, []
@@ -100,8 +117,13 @@ class Station:
         for to, data in self._host.poll(now, self._time_ns):
             if to in mine:
                 self._near.append(data)
+            elif to[-1] == DOOR and to[:-1] in mine:
+                self._write(to[:-1], data)
             else:
                 self._say(to, data)
+        if now - self._heard_ms >= SILENCE_MS and not self._silent:
+            self._silent = True
+            self._be_safe()
         self._hand_over(now)
         wait = self._comm.speak(self._clock.now_ms())
         return 0 if busy or self._near else wait
@@ -173,6 +195,30 @@ class Station:
                 self._pass(stages[1:], Sample(sample.stream, sample.origin, 0, sample.time_ns, value))
         except EddyError:
             self.counts["faults"] += 1
+
+    # The actuators
+
+    def _write(self, name: str, data: bytes) -> None:
+        """What a sink has been told: its pin follows the newest."""
+        batch: bytes = read(data)[2]
+        replica = self._host.replica(name)
+        inbox = self._inboxes.setdefault(name, Inbox())
+        for record in inbox.offer(batch):
+            if not isinstance(record.value, Gap) and replica:
+                self._set(replica.charter.program, record.value[0] if isinstance(record.value, list) else record.value)
+        inbox.commit()
+        self._near += [message(ACK, name + DOOR, ack) for ack in inbox.acks()]
+
+    def _be_safe(self) -> None:
+        """Nobody speaks any more."""
+        for name in self._host.owns():
+            replica = self._host.replica(name)
+            if replica and replica.charter.program[0] == _SINK and "safe" in replica.charter.program[2]:
+                self._set(replica.charter.program, replica.charter.program[2]["safe"])
+
+    def _set(self, program: "Any", value: "Any") -> None:
+        if "pin" in program[1][2]:
+            self._act(program[1][2]["pin"], 1 if value else 0)
 
     # The line
 

@@ -90,12 +90,17 @@ class Device:
         process: The interpreter.
         interpreter: `micropython` or `cpython`.
         heap_bytes: Its limit; 0 where there is none.
+
+    Attributes:
+        figures: What it says at the end.
+        pins: Levels of its outputs.
     """
 
     process: subprocess.Popen[bytes]
     interpreter: str
     heap_bytes: int
     figures: dict[str, object] | None = field(default=None)
+    pins: dict[int, int] = field(default_factory=dict)
 
     def fileno(self) -> int:
         """Readable when the device has said something."""
@@ -112,6 +117,10 @@ class Device:
         line = self.process.stdout.readline()
         if line.startswith(b"!"):
             self.figures = json.loads(line[1:])
+            return False
+        if line.startswith(b"="):
+            pin, level = line[1:].split()
+            self.pins[int(pin)] = int(level)
             return False
         if not line and self.figures is None:
             code = self.process.wait()

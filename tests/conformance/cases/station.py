@@ -11,10 +11,11 @@ from eddy.kernel.clock import ManualClock
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.comm import FABRIC, DataComm
 from eddy.kernel.functions import same
-from eddy.kernel.hop import Gap, Inbox
+from eddy.kernel.hop import Gap, Inbox, Outbox
 from eddy.kernel.journal import FileJournal
 from eddy.kernel.rng import Rng
 from eddy.kernel.station import Station
+from eddy.kernel.store import RamStore
 
 WINDOW = ["eddy.kernel.functions.window", "Window", {"size_ms": 64}]
 FEATURES = ["eddy.kernel.functions.features", "Features", {"compute": ["mean", "peak_to_peak"]}]
@@ -61,13 +62,17 @@ class Gateway:
         self.inbox = Inbox()
         self.said = []
         self.owned = []
+        self.pins = []
 
     def connect(self, folder, tape):
         here, there = Pipe(), Pipe()
         here.other, there.other = there, here
         self.comm = DataComm(there, True)
-        self.station = Station(folder, {"device": "d", "key": bytes(32)}, here, tape, self.clock, unsigned)
+        self.station = Station(folder, {"device": "d", "key": bytes(32)}, here, tape, self.clock, self.act, unsigned)
         self.tell("@d", message(ASSIGN, self.assignment.plain()))
+
+    def act(self, pin, level):
+        self.pins.append((pin, level))
 
     def tell(self, to, data):
         self.comm.send(FABRIC, encode([to, data]))
@@ -112,6 +117,22 @@ def check_a_device_is_a_node_and_goes_on_from_its_flash():
     rows = [record for record in gateway.said if not isinstance(record.value, Gap)]
     assert [record.seq for record in rows] == list(range(len(rows))) and len(rows) >= 11
     assert all(len(record.value) == 2 and record.value[1] > 0 for record in rows)
+
+
+def check_a_pin_follows_what_its_sink_is_told_and_is_safe_when_nobody_speaks():
+    os.mkdir("relay")
+    charter = Charter("relay", 1, ["sink", ["", "Pin", {"pin": 5}], {"safe": 0}], {}, b"rel", "relay", ["alarm"], [], True)
+    gateway = Gateway(Assignment("relay", 1, 1, "d", ["d"], ["d"], False, False, ["relay!"], {}, charter.sealed))
+    gateway.connect("relay", Tape(0))
+    alarm = Outbox("alarm", "alarm", RamStore())
+    alarm.keep(1, [1, 7])
+    gateway.tell("relay", message(BATCH, "relay", alarm.batch(200)))
+    for _ in range(2000):
+        gateway.turn()
+        if len(gateway.pins) == 2:
+            break
+        gateway.clock.advance(200)
+    assert gateway.pins == [(5, 1), (5, 0)]
 
 
 def check_what_a_source_does_is_to_pass_on():
