@@ -1,0 +1,66 @@
+"""From an app to charters: what runs inside a source, who may hold what, and who gets copies."""
+
+from pathlib import Path
+
+import pytest
+
+from eddy.errors import SettingError
+from eddy.hub.deployment import LINE_BYTES, Wanted, deploy
+from eddy.spec.load import load, parse
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def wanted(name: str) -> dict[str, Wanted]:
+    return {one.charter.instance: one for one in deploy(load(EXAMPLES / name / "eddy.yaml"), {}, {})[1]}
+
+
+def test_what_only_sees_raw_samples_runs_inside_their_source_on_the_device() -> None:
+    pump = wanted("pump")
+    features = pump["features@pump-2"]
+    kind, _, stages = features.charter.program
+    assert kind == "source"
+    assert [stage[1] for stage in stages] == ["Window", "Features"]
+    assert features.parts == ["vibration@pump-2", "windows@pump-2"]
+    assert (features.owner, features.charter.confined, features.charter.inputs) == ("pump-2", ["pump-2"], [])
+    assert "windows@pump-2" not in pump
+
+
+def test_every_charter_is_confined_to_where_its_labels_allow_and_nobody_else_holds_it() -> None:
+    for name in ("pump", "air", "activity"):
+        for one in wanted(name).values():
+            assert one.charter.may_be_on(one.owner), one.charter.instance
+            assert all(one.charter.may_be_on(holder) and holder != one.owner for holder in one.holders)
+    pump = wanted("pump")
+    assert pump["judge"].charter.confined == ["gw"]  # what the pumps released may be at gateways, and on no pump but its own
+    assert pump["detect@pump-1"].charter.confined == ["pump-1", "gw"]
+    assert pump["operator"].charter.confined == []  # an alarm may go anywhere
+
+
+def test_inputs_are_the_producers_and_consumers_their_mirror() -> None:
+    pump = wanted("pump")
+    assert pump["judge"].charter.inputs == [f"report@pump-{number}" for number in range(1, 5)]
+    for one in pump.values():
+        for consumer in one.consumers:
+            if not consumer.endswith("!"):
+                assert one.charter.instance in pump[consumer].charter.inputs
+    assert pump["relay@pump-3"].consumers == ["relay@pump-3!"]
+    assert pump["alarm"].narrow["relay@pump-3"] == LINE_BYTES  # it is behind a slow line
+    assert pump["relay@pump-3"].charter.program[2] == {"safe": False, "silence_ms": 5000}
+
+
+def test_copies_are_on_other_nodes_but_never_on_devices() -> None:
+    air = wanted("air")
+    assert (air["hourly"].owner, air["hourly"].holders) == ("station", ["cloud"])
+    assert air["pm25"].holders == air["record"].holders == []
+    assert not air["bad"].charter.stay and air["hourly"].charter.stay
+    assert all(not holder.startswith("pump") for one in wanted("pump").values() for holder in one.holders)
+
+
+def test_a_file_of_ones_own_is_named_by_its_hash_and_must_come_along(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("class Own:\n    def on(self, sample):\n        return []\n")
+    app = "app: a\nnodes: {gw: {tier: gateway}}\nsources: {s: {at: gw, driver: simulated}}\nfunctions: {f: {use: own.py:Own, from: s}}\n"
+    with pytest.raises(SettingError, match=r"own\.py"):
+        deploy(parse(app, folder=tmp_path), {}, {})
+    program = {one.name: one for one in deploy(parse(app, folder=tmp_path), {"own.py": b"x"}, {})[1]}["f"].charter.program
+    assert program[:2] == ["own.py", "Own"] and len(program[3]) == 32
