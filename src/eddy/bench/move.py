@@ -30,13 +30,13 @@ from eddy.kernel.outlets import Outlets
 from eddy.kernel.store import RamStore
 
 NODES = ("a", "b", "c")
-_INSTANCE = "count"
+INSTANCE = "count"
 _INT_BYTES = 5  # of a list item beyond 65,535 in CBOR
 _PATIENCE_S = 60.0
 _DOWN_S = (0.3, 2.5)  # who was killed is back before it counts as silent, or after a copy has taken over
 
 
-class _Process:
+class Process:
     """A node or the hub; may be killed and started again where it was."""
 
     def __init__(self, command: list[str]) -> None:
@@ -52,13 +52,17 @@ class _Process:
         self._process.wait()
         self.down_until = time.monotonic() + down_s
 
+    def signal(self, number: int) -> None:
+        """For example SIGSTOP."""
+        os.kill(self._process.pid, number)
+
     def end(self) -> None:
         if self.down_until is None:
             self._process.terminate()
             self._process.wait(timeout=10)
 
 
-class _Ends:
+class Ends:
     """The source and the sink, in this process."""
 
     def __init__(self, mesh: Mesh, rate: int) -> None:
@@ -70,7 +74,7 @@ class _Ends:
         store = RamStore()
         store.put(numbering(b"src"))
         self.box = Outbox("ticks", "source", store, capacity=1 << 20, max_bytes=1 << 30, block=1)
-        self._outlets = Outlets({_INSTANCE: self.box})
+        self._outlets = Outlets({INSTANCE: self.box})
         self._inbox = Inbox()
         self._started = time.monotonic()
 
@@ -97,24 +101,32 @@ class _Ends:
         self.history += records
         self.arrived += [time.monotonic()] * len(records)
         for ack in self._inbox.acks():
-            self.mesh.send(_INSTANCE, message(ACK, "sink", ack))
+            self.mesh.send(INSTANCE, message(ACK, "sink", ack))
 
 
-class _Stage:
-    """Three nodes and a hub as processes."""
+class Stage:
+    """Three nodes and a hub as processes.
 
-    def __init__(self, folder: Path, rate: int) -> None:
+    Args:
+        folder: Where they keep what they have.
+        rate: Samples a second.
+        way: Given who connects to whom and the endpoint, the one to use instead; `ends` are source and sink. None for straight ways.
+    """
+
+    def __init__(self, folder: Path, rate: int, way: Callable[[str, str, str], str] | None = None) -> None:
         names = [HUB, *NODES]
         at = {name: free_endpoint() for name in names}
+        to = way or (lambda one, other, endpoint: endpoint)
         self.database = f"sqlite:///{folder / 'hub.db'}"
-        self.processes: dict[str, _Process] = {}
+        self.processes: dict[str, Process] = {}
         for name in names:
-            others = [at[other] for other in names if other != name]
+            others = [to(name, other, at[other]) for other in names if other != name]
             own = ["--bare", "--database", self.database] if name == HUB else ["--name", name, "--dir", str(folder)]
             module = "eddy.hub.service" if name == HUB else "eddy.node.service"
             command = [sys.executable, "-m", module, *own, "--listen", at[name], "--connect", *others]
-            self.processes[name] = _Process(command)
-        self.ends = _Ends(Mesh(["source", "sink"], free_endpoint(), list(at.values())), rate)
+            self.processes[name] = Process([*command, *(["--only"] if way else [])])
+        others = [to("ends", other, at[other]) for other in names]
+        self.ends = Ends(Mesh(["source", "sink"], free_endpoint(), others, gossip=way is None), rate)
         self.terms = Terms(open_database(self.database))
 
     def owns(self, node: str) -> bool:
@@ -173,7 +185,7 @@ def run(
     """
     tell, rng = tell or (lambda step: None), random.Random(seed)  # noqa: S311 - what to kill, no secret
     with tempfile.TemporaryDirectory(prefix="eddy-move-") as folder:
-        stage = _Stage(Path(folder), rate)
+        stage = Stage(Path(folder), rate)
         try:
             return _play(stage, moves, kills, state_bytes, copies, rng, tell)
         finally:
@@ -181,10 +193,10 @@ def run(
 
 
 def _play(
-    stage: _Stage, moves: int, kills: int, state_bytes: int, copies: int, rng: random.Random, tell: Callable[[Any], None]
+    stage: Stage, moves: int, kills: int, state_bytes: int, copies: int, rng: random.Random, tell: Callable[[Any], None]
 ) -> dict[str, Any]:
     program = ["eddy.functions.counter", "Counter", {"ballast": state_bytes // _INT_BYTES}]
-    charter = Charter(_INSTANCE, 1, program, {}, b"cnt", "counted", ["source"], [], False)
+    charter = Charter(INSTANCE, 1, program, {}, b"cnt", "counted", ["source"], [], False)
     order = service.place(charter, ["sink"], "a", list(NODES[1 : 1 + copies]))
     if not stage.run(lambda: len(stage.ends.history) > 200, order):
         raise DeviceFailed("the nodes did not come up within a minute")
@@ -197,11 +209,11 @@ def _play(
         since = time.monotonic()
         if number in victims:
             killed += 1
-            stage.wait(rng.uniform(0, 0.06), service.move(_INSTANCE, target))
+            stage.wait(rng.uniform(0, 0.06), service.move(INSTANCE, target))
             alive = [process for process in stage.processes.values() if process.down_until is None]
             rng.choice(alive).kill(rng.choice(_DOWN_S))
-        if not stage.run(partial(stage.owns, target), service.move(_INSTANCE, target)):
-            raise DeviceFailed(f"move {number + 1} to {target} did not end: {stage.terms.decisions(_INSTANCE)[-4:]}")
+        if not stage.run(partial(stage.owns, target), service.move(INSTANCE, target)):
+            raise DeviceFailed(f"move {number + 1} to {target} did not end: {stage.terms.decisions(INSTANCE)[-4:]}")
         stage.wait(0.15)
         if number not in victims:
             silences.append(_silence(ends, since, time.monotonic()))
@@ -242,7 +254,7 @@ def check(history: list[Record], made: int) -> dict[str, int]:
     }
 
 
-def _silence(ends: _Ends, since: float, until: float) -> float:
+def _silence(ends: Ends, since: float, until: float) -> float:
     """Longest time between two arrivals, s."""
     times = [at for at in ends.arrived[-20000:] if since <= at <= until]
     return max((later - earlier for earlier, later in pairwise(times)), default=until - since)

@@ -37,6 +37,7 @@ class Mesh:
         identity: Key and certificate of this end. Without one nothing but loopback is taken.
         peers: Names of the nodes that are let in, each confined to its own address. None lets all in that the hub has signed, and tells
             only the hub from the others. Fixed as long as this end is open.
+        gossip: Learn of others from those that are connected; else only the endpoints that are named are used.
 
     Raises:
         SettingError: An endpoint that is not for this identity, or reachable from elsewhere without one.
@@ -50,12 +51,13 @@ class Mesh:
         connect: Iterable[str] = (),
         identity: Identity | None = None,
         peers: Iterable[str] | None = None,
+        gossip: bool = True,
     ) -> None:
         fixed = list(addresses)
         self._hub = HUB in fixed
         self._came: Mailbox[tuple[str, bytes] | _Question] = Mailbox(WAITING, WAITING_BYTES)
         self._answer: Callable[[bytes], bytes | None] | None = None
-        self._session: Any = open_session(listen, connect, identity, peers)
+        self._session: Any = open_session(listen, connect, identity, peers, gossip)
         self._fixed = [self._declare(address) for address in fixed]
         self._claimed: dict[str, list[Any]] = {}
         self._publishers: dict[str, Any] = {}

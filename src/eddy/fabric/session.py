@@ -29,7 +29,9 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def open_session(listen: str, connect: Iterable[str], identity: Identity | None, peers: Iterable[str] | None) -> Any:
+def open_session(
+    listen: str, connect: Iterable[str], identity: Identity | None, peers: Iterable[str] | None, gossip: bool = True
+) -> Any:
     """Open a session; the arguments are those of `eddy.fabric.mesh.Mesh`.
 
     Raises:
@@ -39,7 +41,7 @@ def open_session(listen: str, connect: Iterable[str], identity: Identity | None,
     """
     import zenoh
 
-    settings = {**_SETTINGS, "listen/endpoints": [listen], "connect/endpoints": list(connect)}
+    settings = {**_SETTINGS, "listen/endpoints": [listen], "connect/endpoints": list(connect), "scouting/gossip/enabled": gossip}
     for endpoint in (listen, *settings["connect/endpoints"]):
         _check(endpoint, identity)
     if identity:

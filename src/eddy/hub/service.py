@@ -79,11 +79,11 @@ def serve(folder: Path, database: str, listen: str, api: tuple[str, int], token:
         mesh.close()
 
 
-def serve_bare(database: str, listen: str, others: list[str]) -> None:
+def serve_bare(database: str, listen: str, others: list[str], gossip: bool = True) -> None:
     """As `serve`, with nothing but the control loop."""
     stopping = Stopping()
     control = Control(Terms(open_database(database)))
-    mesh = Mesh([HUB], listen, others)
+    mesh = Mesh([HUB], listen, others, gossip=gossip)
     try:
         while not stopping:
             now_ms = time.monotonic_ns() // 1_000_000
@@ -120,9 +120,10 @@ def main() -> None:
     parser.add_argument("--connect", nargs="*", default=[])
     parser.add_argument("--api", default="127.0.0.1:8787")
     parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--only", action="store_true", help="connect to the endpoints named here, and to no others that these know")
     given = parser.parse_args()
     if given.bare:
-        serve_bare(given.database, given.listen, given.connect)
+        serve_bare(given.database, given.listen, given.connect, not given.only)
     else:
         host, _, port = given.api.rpartition(":")
         serve(given.dir, given.database, given.listen, (host, int(port)), os.environ.get("EDDY_TOKEN"), given.connect)

@@ -148,6 +148,7 @@ def serve(
     identity: Identity | None,
     tier: str = "gateway",
     devices: dict[str, tuple[str, int]] | None = None,
+    gossip: bool = True,
 ) -> None:
     """Host what the hub assigns, until SIGTERM."""
     going = True
@@ -159,7 +160,7 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     folder.mkdir(parents=True, exist_ok=True)
-    mesh = Mesh(["@" + name], listen, others, identity)
+    mesh = Mesh(["@" + name], listen, others, identity, gossip=gossip)
     try:
         verify = signed_by(greet(mesh, folder, [name, tier, listen], lambda: going)) if identity else unsigned
     except LinkTimeout:
@@ -194,9 +195,11 @@ def main() -> None:
     parser.add_argument("--identity", type=Path)
     parser.add_argument("--tier", default="gateway", choices=["gateway", "cloud"])
     parser.add_argument("--device", nargs="*", default=[], metavar="NAME=PORT[@SPEED]")
+    parser.add_argument("--only", action="store_true", help="connect to the endpoints named here, and to no others that these know")
     given = parser.parse_args()
     identity = Identity.load_or_create(given.identity, given.name) if given.identity else None
-    serve(given.name, given.dir, given.listen, given.connect, identity, given.tier, dict(read_device(text) for text in given.device))
+    devices = dict(read_device(text) for text in given.device)
+    serve(given.name, given.dir, given.listen, given.connect, identity, given.tier, devices, not given.only)
 
 
 if __name__ == "__main__":
