@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import typer
@@ -18,6 +18,9 @@ import typer
 from eddy import errors
 from eddy.errors import EddyError, KeyFileError, LinkError, LinkLost, LinkTimeout, NotAllowed, SettingError
 from eddy.hub.view import Decision, Event, FunctionView, NodeView
+
+if TYPE_CHECKING:
+    from eddy.spec.model import App
 
 HUB = "http://127.0.0.1:8787"
 PAGE = 1000
@@ -212,6 +215,16 @@ def read_token(file: Path | None) -> str | None:
     if mode & 0o077:
         raise KeyFileError(f"{file}: others can read this token (mode {mode:04o}); take a new one, or chmod 600 if it was never exposed")
     return text
+
+
+def own_files(app: "App") -> dict[str, str]:
+    """{path: base64 of its content} of people's own files that an app uses."""
+    from base64 import b64encode
+
+    from eddy.planner.wiring import wiring
+
+    files = {one.program[0] for one in wiring(app) if str(one.program[0]).endswith(".py")}
+    return {file: b64encode((app.folder / file).read_bytes()).decode() for file in sorted(files)}
 
 
 def pause(seconds: float) -> None:

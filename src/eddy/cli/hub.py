@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from eddy.cli import client
+from eddy.cli.console import JSON_HELP
 
 app = typer.Typer(no_args_is_help=True, help="The control plane.")
 
@@ -27,11 +28,13 @@ def run(
     ] = "",
     connect: Annotated[list[str] | None, typer.Option(metavar="HOST:PORT", help="A node to find again after a restart.")] = None,
     token_file: client.TokenFile = None,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
-    """Run a hub until Ctrl-C: it places apps, lets nodes in, and answers people. Nodes go on without it."""
-    from eddy.cli.console import progress_console
+    """Run a hub until Ctrl-C: it places apps, lets nodes in, and answers people. Nodes go on without it. JSON: where it was."""
+    from eddy.cli.console import check_writable, progress_console, write_json
     from eddy.hub.service import serve
 
+    check_writable(json)
     token = client.read_token(token_file)
     host, port = address(api)
     out = progress_console()
@@ -39,6 +42,8 @@ def run(
     others = [endpoint(one) for one in connect or []]
     serve(folder, database, endpoint(listen), (host, port), token, others)
     out.print("stopped; everything that is placed goes on", markup=False)
+    if json is not None:
+        write_json(json, {"api": f"{host}:{port}", "nodes": listen, "folder": str(folder)})
 
 
 def address(text: str) -> tuple[str, int]:

@@ -27,15 +27,17 @@ def run(
     ] = None,
     hub: client.HubUrl = client.HUB,
     token_file: client.TokenFile = None,
+    json: Json = None,
 ) -> None:
-    """Run a node until Ctrl-C: it joins its hub at first run, and hosts what that assigns from then on, also while the hub is away."""
-    from eddy.cli.console import progress_console
+    """Run a node until Ctrl-C: it joins its hub at first run, and hosts what that assigns, also while the hub is away. JSON: where it was."""
+    from eddy.cli.console import check_writable, progress_console, write_json
     from eddy.cli.hub import endpoint
     from eddy.cli.joining import join
     from eddy.errors import SettingError
     from eddy.node.service import read_device, serve
     from eddy.security.identity import Identity
 
+    check_writable(json)
     place = folder or Path(f"eddy-{name}")
     identity = Identity.load_or_create(place / "identity", name)
     out = progress_console()
@@ -50,6 +52,8 @@ def run(
     out.print(f"node {name} at {listen}; Ctrl-C ends", markup=False)
     serve(name, place, endpoint(listen), others, identity, tier, dict(read_device(text) for text in device or []))
     out.print("stopped; what is kept stays in " + str(place), markup=False)
+    if json is not None:
+        write_json(json, {"name": name, "tier": tier, "address": listen, "folder": str(place)})
 
 
 @app.command("list")

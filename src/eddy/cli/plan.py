@@ -1,10 +1,11 @@
 """`eddy plan`: where each function would run and why, what it costs, and what would change. It changes nothing."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eddy.cli import client
 from eddy.cli.console import JSON_HELP
 from eddy.errors import NoPlan
 
@@ -20,6 +21,10 @@ def plan(
     running: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="What runs: the JSON of the plan that was applied.")
     ] = None,
+    hub: Annotated[
+        str | None, typer.Option(metavar="URL", help="Compare with what runs at a hub, and plan with the nodes it hears.")
+    ] = None,
+    token_file: client.TokenFile = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Show where each function would run and why, what it costs and what would change; change nothing.
@@ -27,26 +32,35 @@ def plan(
     Exit codes: 0 nothing to change, 3 something to change, 1 no plan, 2 wrong use.
     """
     from eddy.cli import console
-    from eddy.planner import explain
-    from eddy.planner.from_app import problem
-    from eddy.planner.plan import plan as make
     from eddy.spec.load import load
 
     console.check_writable(json)
-    now = _running(running) if running is not None else {}
     described = load(file)
+    if hub is not None:
+        with client.connect(hub, token_file) as there:
+            result = there.call("POST", "plan", {"text": file.read_text(encoding="utf-8"), "files": client.own_files(described)})
+    else:
+        result = _here(described, _running(running) if running is not None else {})
+    out = console.result_console(json)
+    for line in result["text"]:
+        out.print(line, markup=False, soft_wrap=True)
+    if json is not None:
+        console.write_json(json, result)
+    if result["changes"]:
+        raise typer.Exit(CHANGES)
+
+
+def _here(described: "App", now: "dict[str, Running]") -> dict[str, Any]:
+    """The plan of an app without a hub."""
+    from eddy.planner import explain
+    from eddy.planner.from_app import problem
+    from eddy.planner.plan import plan as make
+
     try:
         found = make(problem(described), {name: there.node for name, there in now.items()})
     except NoPlan as error:
         raise _placed(error, described) from None
-    changes = explain.changes(found, now)
-    out = console.result_console(json)
-    for line in explain.lines(found, changes):
-        out.print(line, markup=False, soft_wrap=True)
-    if json is not None:
-        console.write_json(json, explain.result(found, changes))
-    if changes:
-        raise typer.Exit(CHANGES)
+    return explain.result(found, explain.changes(found, now))
 
 
 def _placed(error: NoPlan, described: "App") -> NoPlan:

@@ -111,7 +111,7 @@ def _apply(there: client.Hub, app: "App", file: Path, display: Any, wait_s: floa
         if time.monotonic() > end:
             raise LinkTimeout(f"{', '.join(missing)} did not come within {wait_s:.0f} s: see whether they run and can reach the hub")
         time.sleep(_LOOK_S)
-    body = {"text": file.read_text(encoding="utf-8"), "files": own_files(app)}
+    body = {"text": file.read_text(encoding="utf-8"), "files": client.own_files(app)}
     plan: dict[str, Any] = there.call("PUT", f"apps/{app.name}", body)
     for line in plan["text"]:
         display.update({"event": line})
@@ -155,12 +155,3 @@ def _keep(there: client.Hub, app: "App", local: Any, once: bool, display: Any) -
 def _sources(there: client.Hub, app: "App") -> int:
     return sum(one.kind == "source" or one.program[0] == "source" for one in there.functions() if one.app == app.name)
 
-
-def own_files(app: "App") -> dict[str, str]:
-    """{path: base64 of its content} of people's own files that an app uses."""
-    from base64 import b64encode
-
-    from eddy.planner.wiring import wiring
-
-    files = {one.program[0] for one in wiring(app) if str(one.program[0]).endswith(".py")}
-    return {file: b64encode((app.folder / file).read_bytes()).decode() for file in sorted(files)}
