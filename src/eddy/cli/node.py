@@ -29,7 +29,10 @@ def run(
     token_file: client.TokenFile = None,
     json: Json = None,
 ) -> None:
-    """Run a node until Ctrl-C: it joins its hub at first run, and hosts what that assigns, the hub being there or not. JSON: where it was."""
+    """Run a node until Ctrl-C: it joins its hub at first run, and hosts what that assigns, whether the hub is there or not.
+
+    JSON: where it was.
+    """
     from eddy.cli.console import check_writable, progress_console, write_json
     from eddy.cli.hub import endpoint
     from eddy.cli.joining import join
