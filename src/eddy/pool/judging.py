@@ -17,7 +17,8 @@ _INT32 = range(-(1 << 31), 1 << 31)
 
 
 class Judge(Function):
-    """Reports `[score Q16, label, row]` of champions in; `[share Q16, verdict, row, label, false positive]` out, one for each report.
+    """Reports of champions in, `[score Q16, label, row]`, behind a `forward` with how many normal ones were held back. Out, one for each,
+    `[share Q16, verdict, row, held, origin, label, false positive]`.
 
     The share is that of the anomalous voices' weight, the verdict 1 for anomalous and 0 for normal; a false positive (1) is a row that the
     champion called anomalous and the pool calls normal. While the pool of a device is not grown yet, and for rows that the champion did not
@@ -55,7 +56,8 @@ class Judge(Function):
         if not self._is_report(sample.value):
             self.malformed += 1
             return []
-        _, label, row = sample.value
+        _, label, row, held = [*sample.value, 0][:4]
+        about = [held, sample.origin, label]
         if sample.origin not in self._ensembles:
             self._ensembles[sample.origin] = Ensemble(self._recipe)
         ensemble = self._ensembles[sample.origin]
@@ -63,10 +65,10 @@ class Judge(Function):
             ensemble.learn(row)
             self._pace()
         if not ensemble.ready() or label == TRAINING:
-            return [[-1, TRAINING, row, label, 0]]
+            return [[-1, TRAINING, row, *about, 0]]
         verdict = ensemble.judge(row, label == ANOMALOUS, self._strategy)
         outcome = ANOMALOUS if verdict.anomalous else NORMAL
-        return [[(verdict.weight << 16) // verdict.total, outcome, row, label, int(label == ANOMALOUS and outcome == NORMAL)]]
+        return [[(verdict.weight << 16) // verdict.total, outcome, row, *about, int(label == ANOMALOUS and outcome == NORMAL)]]
 
     def tick(self, time_ns: int) -> list[Any]:
         """One tree of the first pool that is not grown yet, in the order of the origins' names."""
@@ -111,8 +113,9 @@ class Judge(Function):
 
     def _is_report(self, value: Any) -> bool:
         match value:
-            case [int(), int(label), list(row)] if label in (NORMAL, ANOMALOUS, TRAINING) and len(row) == len(self._recipe.features):
-                return not any(isinstance(x, bool) or not isinstance(x, int) or x not in _INT32 for x in [*value[:2], *row])
+            case [int(), int(label), list(row), *held] if label in (NORMAL, ANOMALOUS, TRAINING) and len(row) == len(self._recipe.features):
+                numbers = [*value[:2], *row, *held]
+                return len(held) < 2 and not any(isinstance(x, bool) or not isinstance(x, int) or x not in _INT32 for x in numbers)
         return False
 
     def _unusable(self, row: list[int]) -> bool:

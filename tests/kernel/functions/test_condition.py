@@ -43,6 +43,12 @@ def test_k_of_n_windows_count_label_1_only() -> None:
     assert run(["anomalies", 3, 4], [[0, label, []] for label in labels]) == [False] * 7 + [True]
 
 
+def test_windows_that_were_held_back_count_and_each_origin_counts_apart() -> None:
+    assert run(["anomalies", 2, 3], [[0, 1, []], [0, 1, [], 2], [0, 1, [], 1], [0, 1, [], 0]]) == [False, False, True, True]
+    merged = [[0, 1, [], 0, origin] for origin in ("a", "b", "a")]
+    assert run(["anomalies", 2, 3], merged) == [False, False, True]
+
+
 def test_windows_that_are_missing_count_as_not_anomalous() -> None:
     condition = Condition(["anomalies", 2, 3])
     condition.holds([0, 1], 0)

@@ -193,7 +193,8 @@ def test_rows_of_another_shape_are_told() -> None:
 
 def test_all_that_is_not_normal_goes_on_and_every_third_normal_one() -> None:
     labels = [0, 0, 1, 0, 0, 2, 0, 0]
-    assert feed(Forward(3), [[i, label, []] for i, label in enumerate(labels)]) == [[2, 1, []], [3, 0, []], [5, 2, []], [7, 0, []]]
+    passed = feed(Forward(3), [[i, label, []] for i, label in enumerate(labels)])
+    assert passed == [[2, 1, [], 2], [3, 0, [], 0], [5, 2, [], 1], [7, 0, [], 1]]
     with pytest.raises(BadInput):
         Forward(0)
 
@@ -277,7 +278,7 @@ def test_a_chain_says_what_its_stages_say_one_behind_the_other() -> None:
 def test_settings_reach_the_stage_that_knows_them() -> None:
     chain = Chain([[ROOM + "forward", "Forward", {"normal_every": 9}]])
     chain.configure({"normal_every": 1})
-    assert chain.on(sample([5, 0, []])) == [[5, 0, []]]
+    assert chain.on(sample([5, 0, []])) == [[5, 0, [], 0]]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def load(program: "list[Any]") -> Function:
     """The function of a program of this room.
 
     >>> load(["eddy.kernel.functions.forward", "Forward", {"normal_every": 20}]).state()
-    [0, 20]
+    [0, 0, 20]
 
     Raises:
         BadInput: Not a program, or arguments that the function does not take.

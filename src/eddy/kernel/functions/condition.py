@@ -4,7 +4,9 @@
     ["for", a, duration_ms]          a has held without a break for that much sample time
     ["compare", field, op, milli]    op is one of < <= > >= == !=; milli is a thousand times the number, so that it is an integer.
                                      The field "" is the value itself, a name that of a map, a decimal number the index in a list
-    ["anomalies", k, n]              k of the last n samples are anomalous: label 1 at index 1, as a model emits it
+    ["anomalies", k, n]              k of the last n samples are anomalous: label 1 at index 1, as a model emits it. Behind a `forward` an
+                                     integer at index 3 says how many normal ones were held back before; where several origins were
+                                     merged, text at index 4 says whose it is: each is counted apart, and one suffices
 
 Both sides of `and` and `or` are always looked at, since each may remember what it has seen. Samples that are missing for good break no
 `for`, and count as not anomalous (supplementary run rules, Western Electric 1956, know no missing values).
@@ -44,7 +46,7 @@ class Condition:
     """
 
     def __init__(self, tree: "Any") -> None:
-        self._memory: list[Any] = []  # one place for each `for` (since when, ns) and `anomalies` (the last labels), in preorder
+        self._memory: list[Any] = []  # one place for each `for` (since when, ns) and `anomalies` ({origin: last labels}), in preorder
         self._tree = self._plan(tree)
 
     def holds(self, value: "Any", time_ns: int) -> bool:
@@ -58,13 +60,13 @@ class Condition:
     def missed(self, count: int) -> None:
         """So many samples are missing for good."""
         for i in range(len(self._memory)):
-            labels = self._memory[i]
-            if isinstance(labels, list):
-                self._memory[i] = labels[count:] + [0] * min(count, len(labels))
+            if isinstance(self._memory[i], dict):
+                for origin in self._memory[i]:
+                    self._memory[i][origin] = _shifted(self._memory[i][origin], count)
 
     def state(self) -> "list[Any]":
         """What it remembers."""
-        return [list(one) if isinstance(one, list) else one for one in self._memory]
+        return [{origin: one[origin][:] for origin in one} if isinstance(one, dict) else one for one in self._memory]
 
     def restore(self, state: "list[Any]") -> None:
         """Remember what `state` returned."""
@@ -85,7 +87,7 @@ class Condition:
         if kind == "anomalies":
             if not (isinstance(first, int) and isinstance(tree[2], int) and 1 <= first <= tree[2]):
                 raise BadInput("%s of %s samples cannot be anomalous: use 1 <= k <= n" % (first, tree[2]))
-            self._memory.append([0] * tree[2])
+            self._memory.append({})
             return list(tree) + [len(self._memory) - 1]
         if kind == "for":
             if not isinstance(tree[2], int) or tree[2] < 0:
@@ -102,8 +104,12 @@ class Condition:
         if kind == "anomalies":
             if not isinstance(value, list) or len(value) < 2:
                 raise SampleError("%r has no label at index 1: the rule on anomalies belongs behind a model" % (value,))
-            self._memory[node[3]] = self._memory[node[3]][1:] + [1 if value[1] == 1 else 0]
-            return bool(sum(self._memory[node[3]]) >= node[1])
+            counted = self._memory[node[3]]
+            held = value[3] if len(value) > 3 and isinstance(value[3], int) and value[3] > 0 else 0
+            origin = value[4] if len(value) > 4 and isinstance(value[4], str) else ""
+            labels = _shifted(counted.get(origin, [0] * node[2]), held)
+            counted[origin] = labels[1:] + [1 if value[1] == 1 else 0]
+            return any(sum(labels) >= node[1] for labels in counted.values())
         first = self._evaluate(node[1], value, time_ns)
         if kind == "not":
             return not first
@@ -120,6 +126,11 @@ class Condition:
         if since is None or time_ns < since:  # the origin's clock was set back: the time counts afresh
             self._memory[place] = since = time_ns
         return bool(time_ns - since >= duration_ns)
+
+
+def _shifted(labels: list[int], count: int) -> list[int]:
+    """After so many more that are not anomalous."""
+    return labels[count:] + [0] * min(count, len(labels))
 
 
 def _number(value: "Any", field: str) -> "Any":
