@@ -7,10 +7,11 @@ and line. What comes out is numbered, kept, and handed on like everything else.
 import gc
 
 from eddy.kernel import seal
-from eddy.kernel.assignment import ACK, ASSIGN, BATCH, NEXT, message, read
-from eddy.kernel.batch import Batch, Gap
-from eddy.kernel.codec import decode, encode
+from eddy.kernel.assignment import ACK, message, read
+from eddy.kernel.batch import Gap
+from eddy.kernel.codec import decode
 from eddy.kernel.comm import FABRIC, DataComm
+from eddy.kernel.courier import AGAIN_MS, Courier
 from eddy.kernel.errors import EddyError
 from eddy.kernel.function import Function, Sample
 from eddy.kernel.functions import load
@@ -28,7 +29,6 @@ if MYPY:
     from eddy.kernel.charter import Verify
     from eddy.kernel.comm import Clock, Link
 
-RETRY_MS = 20000  # line time after which what is not answered is said again
 MESSAGE = 400  # bytes at most: under two seconds of a 2,400-baud line
 BEAT_MS = 30000
 SILENCE_MS = 3 * BEAT_MS  # line time without a word from the gateway, after which sinks with a safe value take it
@@ -70,7 +70,8 @@ class Station:
         self._driver = driver
         self._clock = clock
         self._comm = DataComm(link, primary=False, partial=folder + "/partial", max_object=_MAX_OBJECT)
-        pace = (RETRY_MS, MESSAGE, MESSAGE)
+        self._courier = Courier(self._comm)
+        pace = (AGAIN_MS, MESSAGE, MESSAGE)
         self._host = Host(
             settings["device"],
             FileJournal(folder + "/host"),
@@ -82,8 +83,6 @@ class Station:
             checkpoint=CHECKPOINT,
         )
         self._near: list[bytes] = []  # to this device itself
-        self._waiting: dict[tuple[Any, ...], bytes] = {}
-        self._sent: dict[tuple[Any, ...], list[Any]] = {}  # subject → [message, handle or None, when it arrived]
         self._stages: dict[str, list[Function]] = {}
         self._readings: list[Any] = []
         self._time_ns = 0
@@ -92,7 +91,7 @@ class Station:
 
     def finished(self) -> bool:
         """The sensor's data have ended, and nothing more is to be said."""
-        return self._over and not self._waiting and self._comm.quiet() and not self._pending()
+        return self._over and self._courier.idle() and self._comm.quiet() and not self._pending()
 
     def step(self) -> int:
         """One turn: the line, the host, then one chunk of samples.
@@ -120,11 +119,11 @@ class Station:
             elif to[-1] == DOOR and to[:-1] in mine:
                 self._write(to[:-1], data)
             else:
-                self._say(to, data)
+                self._courier.put(to, data)
         if now - self._heard_ms >= SILENCE_MS and not self._silent:
             self._silent = True
             self._be_safe()
-        self._hand_over(now)
+        self._courier.turn(now)
         wait = self._comm.speak(self._clock.now_ms())
         return 0 if busy or self._near else wait
 
@@ -219,37 +218,6 @@ class Station:
     def _set(self, program: "Any", value: "Any") -> None:
         if "pin" in program[1][2]:
             self._act(program[1][2]["pin"], 1 if value else 0)
-
-    # The line
-
-    def _say(self, to: str, data: bytes) -> None:
-        """Of what is said again only the newest waits."""
-        parts = read(data)
-        subject: tuple[Any, ...] = (to, parts[0], parts[1], parts[2] if parts[0] == NEXT else "")
-        if parts[0] == BATCH:
-            batch = Batch(parts[2])
-            subject = (to, BATCH, batch.stream, batch.origin)
-        elif parts[0] == ASSIGN:
-            return
-        self._waiting[subject] = encode([to, data])
-
-    def _hand_over(self, now: int) -> None:
-        for handle, outcome in self._comm.arq.finished():
-            for subject in list(self._sent):
-                sent = self._sent[subject]
-                if sent[1] == handle:
-                    sent[1], sent[2] = None, now
-                    if outcome != "delivered":
-                        del self._sent[subject]
-        if any(sent[1] is not None for sent in self._sent.values()):
-            return
-        for subject in list(self._waiting):
-            data = self._waiting.pop(subject)
-            last = self._sent.get(subject)
-            if last and last[0] == data and now - last[2] < RETRY_MS:
-                continue
-            self._sent[subject] = [data, self._comm.send(FABRIC, data), now]
-            return
 
 
 def _build(program: "Any") -> Function:

@@ -1,39 +1,27 @@
 """Devices behind a gateway's lines: to the mesh each is a node like any other, over the line it is spared what it need not hear.
 
-A line carries hundreds of bytes a second where the mesh carries millions. So of what is repeated only the newest waits, nothing goes out
-again while it is on its way or has just arrived, and the gateway says for the device that it lives, as long as the line is not silent.
+What is said is said once (`kernel.courier`), and the gateway says for the device that it lives, as long as the line is not silent.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from eddy.errors import EddyError, LinkError
-from eddy.kernel.assignment import ASSIGN, BATCH, HEARD, HUB, NEXT, OWNER, REPORT, Held, read
-from eddy.kernel.batch import Batch
+from eddy.kernel.assignment import HUB, OWNER, REPORT, Held, read
 from eddy.kernel.clock import SystemClock
-from eddy.kernel.codec import decode, encode
+from eddy.kernel.codec import decode
 from eddy.kernel.comm import FABRIC, DataComm
+from eddy.kernel.courier import Courier
 from eddy.links.serial import SerialLink
 
 BEAT_S = 0.5
 SILENT_MS = 90_000
 """Line time after which a device that has said nothing counts as silent: three of its own beats."""
 
-AGAIN_MS = 20_000
-"""Line time in which nothing is sent twice in the same words."""
-
 _REOPEN_S = 2.0
-
-
-@dataclass
-class _Sent:
-    """The last message of a kind to the device."""
-
-    data: bytes
-    handle: int | None  # on its way
-    when_ms: int = 0  # line time at which it arrived
 
 
 @dataclass
@@ -53,8 +41,7 @@ class Line:
 
     def __post_init__(self) -> None:
         self._clock = SystemClock(self.speed)
-        self._waiting: dict[tuple[object, ...], bytes] = {}
-        self._sent: dict[tuple[object, ...], _Sent] = {}
+        self._courier: Courier | None = None
         self._report: bytes | None = None
         self._heard_ms = 0
         self._beat_s = 0.0
@@ -67,22 +54,21 @@ class Line:
 
     def receive(self, address: str, data: bytes) -> None:
         """A message for the device."""
-        try:
-            key = _subject(address, data)
-        except (EddyError, IndexError, TypeError):
-            return
-        self._waiting[key] = encode([address, data])
+        with suppress(EddyError, IndexError, TypeError):  # no message: nobody would understand it
+            if self._courier is not None:
+                self._courier.put(address, data)
 
     def turn(self) -> list[tuple[str, bytes]]:
         """What the device says, (to, message); raises LinkLost when the port is gone."""
-        comm, now_ms = self._open(), self._clock.now_ms()
+        comm, courier = self._open()
+        now_ms = self._clock.now_ms()
         comm.listen(now_ms)
         out: list[tuple[str, bytes]] = []
         while (came := comm.take()) is not None:
             self._heard_ms = now_ms
             if came[0] == FABRIC:
                 out += self._say(bytes(came[1]))
-        self._hand_over(comm, now_ms)
+        courier.turn(now_ms)
         comm.speak(self._clock.now_ms())
         if self._report is not None and time.monotonic() - self._beat_s >= BEAT_S and now_ms - self._heard_ms < SILENT_MS:
             self._beat_s = time.monotonic()
@@ -93,14 +79,14 @@ class Line:
         """Let go of the port."""
         if self._link is not None:
             self._link.close()
-        self._link = self._comm = None
+        self._link = self._comm = self._courier = None
 
-    def _open(self) -> DataComm:
-        if self._comm is None:
+    def _open(self) -> tuple[DataComm, Courier]:
+        if self._comm is None or self._courier is None:
             self._link = SerialLink(self.port)
             self._comm = DataComm(self._link, primary=True, max_object=1 << 16)
-            self._sent = {}
-        return self._comm
+            self._courier = Courier(self._comm)
+        return self._comm, self._courier
 
     def _say(self, data: bytes) -> list[tuple[str, bytes]]:
         try:
@@ -113,23 +99,6 @@ class Line:
             return [(to, said)]
         except (EddyError, TypeError, ValueError):
             return []
-
-    def _hand_over(self, comm: DataComm, now_ms: int) -> None:
-        """Give the line what waits, one message at a time; what the device was told just now is not told again."""
-        for handle, outcome in comm.arq.finished():
-            for key, sent in list(self._sent.items()):
-                if sent.handle == handle:
-                    sent.handle, sent.when_ms = None, now_ms
-                    if outcome != "delivered":
-                        del self._sent[key]
-        if any(sent.handle is not None for sent in self._sent.values()):
-            return
-        for key in list(self._waiting):
-            data, last = self._waiting.pop(key), self._sent.get(key)
-            if last and (last.data == data or key[1] == HEARD) and now_ms - last.when_ms < AGAIN_MS:
-                continue
-            self._sent[key] = _Sent(data, comm.send(FABRIC, data))
-            return
 
 
 class Lines:
@@ -179,16 +148,3 @@ class Lines:
         """Let go of every port."""
         for line in self._lines:
             line.close()
-
-
-def _subject(address: str, data: bytes) -> tuple[object, ...]:
-    """What a message is about: a later one about the same replaces it."""
-    parts = read(data)
-    if parts[0] == BATCH:
-        batch = Batch(parts[2])
-        return (address, BATCH, batch.stream, batch.origin)
-    if parts[0] == ASSIGN:
-        return (address, ASSIGN, parts[1][0])
-    if parts[0] == HEARD:
-        return (address, HEARD)
-    return (address, parts[0], parts[1], parts[2] if parts[0] == NEXT else "")

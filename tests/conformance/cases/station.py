@@ -8,8 +8,9 @@ if hasattr(gc, "threshold"):
 from eddy.kernel.assignment import ACK, ASSIGN, BATCH, HUB, OWNER, REPORT, Assignment, Held, message, read
 from eddy.kernel.charter import Charter, unsigned
 from eddy.kernel.clock import ManualClock
-from eddy.kernel.codec import decode, encode
-from eddy.kernel.comm import FABRIC, DataComm
+from eddy.kernel.codec import decode
+from eddy.kernel.comm import DataComm
+from eddy.kernel.courier import Courier
 from eddy.kernel.functions import same
 from eddy.kernel.hop import Gap, Inbox, Outbox
 from eddy.kernel.journal import FileJournal
@@ -68,6 +69,7 @@ class Gateway:
         here, there = Pipe(), Pipe()
         here.other, there.other = there, here
         self.comm = DataComm(there, True)
+        self.courier = Courier(self.comm)
         self.station = Station(folder, {"device": "d", "key": bytes(32)}, here, tape, self.clock, self.act, unsigned)
         self.tell("@d", message(ASSIGN, self.assignment.plain()))
 
@@ -75,7 +77,7 @@ class Gateway:
         self.pins.append((pin, level))
 
     def tell(self, to, data):
-        self.comm.send(FABRIC, encode([to, data]))
+        self.courier.put(to, data)
 
     def turn(self):
         wait = self.station.step()
@@ -94,7 +96,7 @@ class Gateway:
                 self.inbox.commit()
                 for ack in self.inbox.acks():
                     self.tell("rows", message(ACK, "sink", ack))
-        self.comm.arq.finished()
+        self.courier.turn(now)
         self.clock.advance(max(1, min(wait, self.comm.speak(now))))
 
 
