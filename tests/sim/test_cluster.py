@@ -7,14 +7,15 @@ from moving import NODES, App, charter, cluster_terms, journey, one_way, wander
 
 from eddy.errors import Refused
 from eddy.hub.control import Control, Peer
-from eddy.kernel.assignment import ASSIGN, BATCH, Assignment, message
+from eddy.kernel.assignment import ACK, ASSIGN, BATCH, Assignment, message
+from eddy.kernel.batch import encode_ack
 from eddy.kernel.hop import Outbox
 from eddy.kernel.leading import Leading, _Join
 from eddy.kernel.store import RamStore
 from eddy.sim.cluster import HUB, Faults
 
 ALL = [pytest.mark.soak, pytest.mark.timeout(3600)]
-SAMPLE = 80  # every so many of the runs that the soak makes
+SAMPLE = 120  # every so many of the runs that the soak makes
 
 
 def all_or_sample() -> pytest.MarkDecorator:
@@ -211,7 +212,7 @@ def test_any_machine_may_crash_at_any_step(machine: str, before: bool, stay: boo
         _check(app, f"{machine} crashes at step {number}")
 
 
-@pytest.mark.parametrize("runs", [pytest.param(12, marks=pytest.mark.slow), pytest.param(500, marks=ALL)])
+@pytest.mark.parametrize("runs", [pytest.param(10, marks=pytest.mark.slow), pytest.param(500, marks=ALL)])
 def test_moves_and_failovers_at_random(runs: int) -> None:
     """20 changes of owner in each: 10,000 in the soak."""
     changes = 0
@@ -298,3 +299,19 @@ def _check(app: App, what: str) -> None:
         app.check()
     except AssertionError as error:
         raise AssertionError(f"{what}: {error}") from error
+
+
+def test_an_owner_that_is_told_by_a_consumer_that_it_is_none_any_more_takes_nothing_more_into_its_log() -> None:
+    app = App(15, count_held=("b",))
+    app.run(300)
+    host = app.cluster.machines["a"].host
+    assert host
+    replica = host.replica("count")
+    assert replica
+    box = replica.outboxes["k2"]
+    known = [box.next() - 2, box.next() - 1]
+    for term, upto in zip((1, 2), known, strict=True):  # the first one waits to be logged when the second one comes
+        host.receive(message(ACK, "k2", encode_ack("counted", "count", b"cou", term, upto)))
+    index = replica.index
+    host.poll(10**6)
+    assert replica.index == index

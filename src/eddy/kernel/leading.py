@@ -282,7 +282,10 @@ class Leading:
                 self._stuck, self.lagging = None, []
 
     def order(self, now_ms: int, time_ns: int) -> None:
-        """Turn what is waiting into `entries`."""
+        """Turn what is waiting into `entries`; nothing any more once somebody has heard of a later owner."""
+        if self.fenced:
+            self._waiting, self._lazy = [], []
+            return
         every_ms = self.replica.instance.function.every_ms
         if every_ms and not self._assignment.stop and not self._busy() and (self._due is None or now_ms >= self._due):
             self._waiting.append([TICK, time_ns, time_ns])
