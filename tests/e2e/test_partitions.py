@@ -87,7 +87,7 @@ WELL = {"lost": 0, "doubled": 0, "restarts": 0, "owners_max": 1}
 both = pytest.mark.parametrize("land", ["stay", "yield"], indirect=True)
 stays = pytest.mark.parametrize("land", ["stay"], indirect=True)
 yields = pytest.mark.parametrize("land", ["yield"], indirect=True)
-long = pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=SOAK)])
+long = pytest.mark.parametrize("seconds", [7, pytest.param(60, marks=SOAK)])
 
 
 @both

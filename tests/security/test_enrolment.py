@@ -251,8 +251,10 @@ def test_whatever_bytes_come_as_a_request_or_an_answer_only_errors_of_ours_leave
         with pytest.raises(EddyError):
             hub.sign(request[:at] + b"#" + request[at + 1 :], proof)
     for at in range(0, len(chain), 11):
+        damaged = chain[:at] + b"#" + chain[at + 1 :]
         try:
-            gw1.accept(chain[:at] + b"#" + chain[at + 1 :])
+            gw1.accept(damaged)
         except EddyError:
             continue
-        pytest.fail(f"a chain with a damaged byte {at} was accepted")
+        same = x509.load_pem_x509_certificates(damaged) == x509.load_pem_x509_certificates(chain)  # padding says nothing
+        assert same, f"a chain with a damaged byte {at} was accepted"

@@ -15,7 +15,7 @@ from eddy.kernel.store import RamStore
 from eddy.sim.cluster import HUB, Faults
 
 ALL = [pytest.mark.soak, pytest.mark.timeout(3600)]
-SAMPLE = 120  # every so many of the runs that the soak makes
+SAMPLE = 160  # every so many of the runs that the soak makes
 
 
 def all_or_sample() -> pytest.MarkDecorator:
@@ -212,7 +212,7 @@ def test_any_machine_may_crash_at_any_step(machine: str, before: bool, stay: boo
         _check(app, f"{machine} crashes at step {number}")
 
 
-@pytest.mark.parametrize("runs", [pytest.param(10, marks=pytest.mark.slow), pytest.param(500, marks=ALL)])
+@pytest.mark.parametrize("runs", [pytest.param(8, marks=pytest.mark.slow), pytest.param(500, marks=ALL)])
 def test_moves_and_failovers_at_random(runs: int) -> None:
     """20 changes of owner in each: 10,000 in the soak."""
     changes = 0
