@@ -160,8 +160,8 @@ def test_an_owner_that_stays_is_waited_for_while_it_is_stopped(land: Land) -> No
 @both
 def test_while_the_hub_is_down_everything_placed_goes_on(land: Land) -> None:
     since = time.monotonic()
-    land.stage.processes[HUB].kill(down_s=6)
-    land.stage.wait(5)
+    land.stage.processes[HUB].kill(down_s=4)
+    land.stage.wait(3.5)
     assert land.silence_s(since) < 1
     land.stage.run(lambda: land.stage.processes[HUB].down_until is None, patience_s=10)
     order = service.move(INSTANCE, "c")

@@ -15,7 +15,7 @@ from eddy.kernel.store import RamStore
 from eddy.sim.cluster import HUB, Faults
 
 ALL = [pytest.mark.soak, pytest.mark.timeout(3600)]
-SAMPLE = 160  # every so many of the runs that the soak makes
+SAMPLE = 320  # every so many of the runs that the soak makes
 
 
 def all_or_sample() -> pytest.MarkDecorator:
