@@ -153,5 +153,6 @@ def _keep(there: client.Hub, app: "App", local: Any, once: bool, display: Any) -
 
 
 def _sources(there: client.Hub, app: "App") -> int:
-    return sum(one.kind == "source" or one.program[0] == "source" for one in there.functions() if one.app == app.name)
-
+    """Sources whose data may end; those of a loop never do."""
+    sources = [one for one in there.functions() if one.app == app.name and one.program[0] == "source"]
+    return sum(not one.program[1][0].startswith("eddy.loop.") for one in sources)

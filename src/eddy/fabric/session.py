@@ -29,9 +29,7 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def open_session(
-    listen: str, connect: Iterable[str], identity: Identity | None, peers: Iterable[str] | None, gossip: bool = True
-) -> Any:
+def open_session(listen: str, connect: Iterable[str], identity: Identity | None, peers: Iterable[str] | None, gossip: bool = True) -> Any:
     """Open a session; the arguments are those of `eddy.fabric.mesh.Mesh`.
 
     Raises:

@@ -16,7 +16,8 @@ from eddy.planner.plan import Plan
 from eddy.planner.plan import plan as make_plan
 from eddy.planner.privacy import Label, may_be
 from eddy.planner.problem import Node, Problem
-from eddy.planner.wiring import Wired, wiring
+from eddy.planner.wired import Wired
+from eddy.planner.wiring import wiring
 from eddy.spec.model import App
 
 LINE_BYTES = 400
@@ -55,7 +56,12 @@ class Wanted:
 
 
 def deploy(
-    app: App, files: Mapping[str, bytes], running: Mapping[str, str], lost: Collection[str] = (), kept: Collection[str] = ()
+    app: App,
+    files: Mapping[str, bytes],
+    running: Mapping[str, str],
+    lost: Collection[str] = (),
+    kept: Collection[str] = (),
+    key: bytes = b"",
 ) -> tuple[Plan, list[Wanted]]:
     """Place an app.
 
@@ -65,6 +71,7 @@ def deploy(
         running: Where its instances are now.
         lost: Nodes that are not there.
         kept: Instances that stay where they are.
+        key: Public key that packages for models must be signed with.
 
     Raises:
         NoPlan: No placement satisfies every constraint.
@@ -75,12 +82,13 @@ def deploy(
     known = {function.name for function in whole.functions}
     # What runs inside a source has no node of its own: it is where its source is.
     plan = make_plan(there, {name: node for name, node in running.items() if name in known}, kept)
-    made = _Deployment(whole, plan, files, set(lost))
+    made = _Deployment(whole, plan, files, set(lost), key)
     return plan, made.wanted(wiring(app))
 
 
 class _Deployment:
-    def __init__(self, whole: Problem, plan: Plan, files: Mapping[str, bytes], lost: set[str]) -> None:
+    def __init__(self, whole: Problem, plan: Plan, files: Mapping[str, bytes], lost: set[str], key: bytes) -> None:
+        self._key = key
         self._problem = whole
         self._nodes: dict[str, Node] = {node.name: node for node in whole.nodes}
         self._files = files
@@ -91,6 +99,7 @@ class _Deployment:
 
     def wanted(self, wired: list[Wired]) -> list[Wanted]:
         by_name = {one.instance: one for one in wired}
+        self._at = {one.instance: one.node for one in wired if one.node} | self._at
         takers: dict[str, list[str]] = {one.instance: [] for one in wired}
         for one in wired:
             for producer in one.inputs:
@@ -144,6 +153,8 @@ class _Deployment:
 
     def _program(self, one: Wired) -> list[Any]:
         file, name, arguments = one.program
+        if "home" in arguments:
+            arguments = {**arguments, "key": self._key}
         if not str(file).endswith(".py"):
             return [file, name, arguments]
         if file not in self._files:
@@ -162,7 +173,7 @@ class _Deployment:
     def _confined_source(self, source: Wired, owner: str) -> list[str]:
         """What a source has read is as private as what it puts out, and is born where it is."""
         if source.private is None:
-            return []
+            return self._confined(source.labels)
         return [node.name for node in self._problem.nodes if may_be(source.private, node, owner)]
 
     def _holders(self, one: Wired, owner: str, charter: Charter) -> list[str]:

@@ -23,13 +23,15 @@ from eddy.hub.view import Decision, Event, FunctionView, NodeState, NodeView, Ti
 from eddy.kernel.assignment import ENDED, HUB, OWNER, STOPPED
 from eddy.kernel.charter import open_charter
 from eddy.kernel.codec import decode, encode
+from eddy.kernel.package import DOMAIN, Manifest
 from eddy.planner import explain
 from eddy.planner.explain import Running
 from eddy.planner.from_app import problem
 from eddy.planner.privacy import check_move
 from eddy.planner.problem import Problem
 from eddy.planner.topology import Topology
-from eddy.planner.wiring import Wired, wiring
+from eddy.planner.wired import Wired
+from eddy.planner.wiring import wiring
 from eddy.security.authority import Authority
 from eddy.security.signing import SigningKey
 from eddy.spec.load import parse
@@ -149,7 +151,23 @@ class House:
                 return self._key.public_bytes()
             if what == "code":
                 return next((code for app in self._known.values() for code in app.files.values() if sha256(code).digest() == about), None)
+            if what == "sign":
+                return self._release(about)
         return None
+
+    def _release(self, manifest: bytes) -> bytes | None:
+        """The signature of a package for a model of an app; the loop that has made it keeps the package to itself."""
+        try:
+            asked = Manifest.decode(manifest)
+        except EddyError:
+            return None
+        learners = [one for app in self._known.values() for one in app.wired.values() if one.kind == "function"]
+        home = [asked.cls, asked.device]
+        model = next((one.instance for one in learners if isinstance(one.program[2], dict) and one.program[2].get("home") == home), None)
+        if model is None:
+            return None
+        self._register.note(HUB, "release", model, f"package {asked.sequence} of {asked.cls}, {asked.size:,} bytes, is signed")
+        return encode(self._key.sign(DOMAIN + manifest))
 
     # What can be seen
 
@@ -259,7 +277,7 @@ class House:
             if clash := sorted(taken & set(new.wired)):
                 raise SettingError(f"{clash[0]} runs already as part of another app: give one of them another name")
             where, lost = self._where(before) if before else {}, self._lost(new.problem)
-        plan, wanted = deploy(new.app, files, where, lost)  # takes seconds, in which the control loop goes on
+        plan, wanted = deploy(new.app, files, where, lost, key=self._key.public_bytes())  # takes seconds, in which the control loop goes on
         digests = {one.name: one.digest for one in before.problem.functions} if before else {}
         running = {one: Running(node, digests[one]) for one, node in where.items() if one in digests}
         result = explain.result(plan, explain.changes(plan, running))
@@ -369,7 +387,9 @@ class House:
         known = self._known[app]
         if gone not in {one.name for one in known.problem.nodes}:
             return
-        _, wanted = deploy(known.app, dict(known.files), self._where(known), {*self._lost(known.problem), gone})
+        _, wanted = deploy(
+            known.app, dict(known.files), self._where(known), {*self._lost(known.problem), gone}, key=self._key.public_bytes()
+        )
         for one in wanted:
             entry = self._control.entries.get(one.charter.instance)
             if entry is None:

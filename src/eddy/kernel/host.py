@@ -366,9 +366,7 @@ class Host:
         """Take up the role that the assignment gives."""
         assignment = slot.assignment
         if assignment.owner != self.node:
-            slot.following = Following(
-                assignment.instance, self.node, lambda: self._empty(slot.charter), slot.replica, slot.joined
-            )
+            slot.following = Following(assignment.instance, self.node, lambda: self._empty(slot.charter), slot.replica, slot.joined)
             self._out.append(("@" + assignment.owner, message(NEXT, assignment.instance, "@" + self.node)))
             return
         if slot.replica is None and not assignment.born:

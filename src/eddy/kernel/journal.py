@@ -1,13 +1,15 @@
 """The journal of a host in files, for littlefs and POSIX; the contract is `eddy.kernel.host.Journal`.
 
-An instance has two files: one is replaced as a whole (its meta and its snapshot), one grows by entries since that snapshot. The first names
-the second, so that a power cut leaves an old snapshot with its entries or a new one without. What was appended last may be torn; it ends
-the entries. Instances are written one after the other: what one has heard and another has not comes again.
+An instance has three files: a head with its meta, a snapshot, and the entries since. The head names the other two, and is replaced as a
+whole, so that a power cut leaves an old snapshot with its entries or a new one without. What was appended last may be torn; it ends the
+entries. Instances are written one after the other: what one has heard and another has not comes again. Nothing of this stays in RAM but
+the heads.
 """
 
 import os
 from binascii import crc32, hexlify
 
+from eddy.kernel.errors import CodecError
 from eddy.kernel.store import full_or_same, make_folder, read_map, sync, write_map
 
 MYPY = False
@@ -15,7 +17,7 @@ if MYPY:
     from collections.abc import Iterator
     from typing import Any
 
-_META, _SNAPSHOT, _GENERATION, _NAME = "m", "s", "g", "n"
+_META, _SNAPSHOT, _GENERATION, _NAME = "m", "s", "g", "n"  # _SNAPSHOT: whether there is one
 _HEAD = 8  # bytes in front of an entry: its length and checksum
 
 
@@ -36,26 +38,37 @@ class FileJournal:
         self._changed: list[str] = []  # heads to be written
         self._entries: dict[str, list[bytes]] = {}  # to be appended
         self._gone: list[str] = []
+        self._fresh: list[str] = []  # snapshots that no head on the flash names yet
 
     def load(self) -> "Iterator[tuple[str, bytes, bytes | None, list[bytes]]]":
         """(instance, meta, snapshot, entries) as committed."""
-        self._heads, self._changed, self._entries, self._gone = {}, [], {}, []
+        self._heads, self._changed, self._entries, self._gone, self._fresh = {}, [], {}, [], []
         for file in sorted(os.listdir(self._folder)):
             head: dict[object, Any] | None = read_map(self._folder + "/" + file) if file.endswith(".head") else None
             if head is not None:
                 name = head[_NAME]
                 self._heads[name] = head
-                yield name, head[_META], head.get(_SNAPSHOT), list(self._read(self._log(name)))
+                yield name, head[_META], self._kept(name) if head[_SNAPSHOT] else None, list(self._read(self._log(name)))
 
     def meta(self, instance: str, data: bytes) -> None:
         """Replace the meta."""
         self._head(instance)[_META] = data
 
     def snapshot(self, instance: str, data: bytes) -> None:
-        """Replace the snapshot, and forget all entries."""
+        """Replace the snapshot, and forget all entries; raises StorageFull. It is written at once, and counts with the next commit."""
         head = self._head(instance)
-        head[_SNAPSHOT] = data
-        head[_GENERATION] += 1
+        if instance not in self._fresh:
+            self._fresh.append(instance)
+            head[_GENERATION] += 1
+            head[_SNAPSHOT] = True
+            _remove(self._log(instance))  # of a time when the power failed before the head was written
+        try:
+            with open(self._log(instance) + ".snap", "wb") as file:
+                file.write(crc32(data).to_bytes(4, "big"))
+                file.write(data)
+                sync(file)
+        except OSError as error:
+            raise full_or_same(error, self._folder)
         self._entries.pop(instance, None)
 
     def append(self, instance: str, entries: list[bytes]) -> None:
@@ -73,14 +86,18 @@ class FileJournal:
             if name in self._heads:
                 _remove(self._path(name) + ".head")
                 _remove(self._log(name))
+                _remove(self._log(name) + ".snap")
                 del self._heads[name]
         self._gone = []
         for name in self._changed:
             if name in self._heads:
                 head = self._heads[name]
                 write_map(self._path(name) + ".head", head)
-                _remove(self._path(name) + ".%d" % (head[_GENERATION] - 1))
-        self._changed = []
+                if name in self._fresh:
+                    before = self._path(name) + ".%d" % (head[_GENERATION] - 1)
+                    _remove(before)
+                    _remove(before + ".snap")
+        self._changed, self._fresh = [], []
         for name in list(self._entries):
             self._append(self._log(name), self._entries[name])
             del self._entries[name]
@@ -88,7 +105,7 @@ class FileJournal:
     def _head(self, instance: str) -> "dict[object, Any]":
         if instance not in self._changed:
             self._changed.append(instance)
-        return self._heads.setdefault(instance, {_NAME: instance, _META: b"", _GENERATION: 0})
+        return self._heads.setdefault(instance, {_NAME: instance, _META: b"", _SNAPSHOT: False, _GENERATION: 0})
 
     def _path(self, instance: str) -> str:
         """A name's hash, since littlefs takes neither every character nor every length."""
@@ -101,10 +118,18 @@ class FileJournal:
         try:
             with open(path, "ab") as file:
                 for entry in entries:
-                    file.write(len(entry).to_bytes(4, "big") + crc32(entry).to_bytes(4, "big") + entry)
+                    file.write(len(entry).to_bytes(4, "big") + crc32(entry).to_bytes(4, "big"))
+                    file.write(entry)
                 sync(file)
         except OSError as error:
             raise full_or_same(error, path)
+
+    def _kept(self, instance: str) -> bytes:
+        with open(self._log(instance) + ".snap", "rb") as file:
+            checksum, data = file.read(4), file.read()
+        if crc32(data).to_bytes(4, "big") != checksum:
+            raise CodecError("the snapshot of %s in %s is damaged: remove the folder to begin anew" % (instance, self._folder))
+        return data
 
     def _read(self, path: str) -> "Iterator[bytes]":
         try:
@@ -141,5 +166,3 @@ def _remove(path: str) -> None:
         os.remove(path)
     except OSError:  # was never made
         pass
-
-

@@ -297,14 +297,16 @@ class Leading:
 
     def written(self) -> None:
         """`entries` are durable: apply them, and hand them to the followers."""
-        for entry, data in zip(self._writing, self.entries):
+        for join in self._joins.values():
+            for data in self.entries:
+                join.keep(data)
+        self.entries = []  # before they are applied: what comes now may need the memory
+        while self._writing:
+            entry = self._writing.pop(0)
             acks = self.replica.apply(entry)
             self._effects.append((self.replica.index, self.replica.emitted, []))
             if acks:
                 self._answer(Batch(entry[1]).origin, acks)
-            for join in self._joins.values():
-                join.keep(data)
-        self._writing, self.entries = [], []
         self._commit()
 
     def speak(self, now_ms: int) -> "list[tuple[str, bytes]]":

@@ -108,6 +108,7 @@ class Station:
             self._heard_ms, self._silent = now, False
             if came[0] == FABRIC:
                 self._hear(came[1])
+            came = None  # it may be large, and what it brings wants the memory
         near, self._near = self._near, []
         for data in near:
             self._host.receive(data, self._time_ns)

@@ -12,6 +12,7 @@ MYPY = False
 if MYPY:
     from collections.abc import Iterator
 
+_PIECE = 512
 LONGEST = 16384  # samples; the features' compiled twin is exact up to here
 
 
@@ -42,7 +43,9 @@ class Windower:
         self.tolerance_ns = tolerance_ns
         self.dropped = 0  # samples that went with partial windows
         self.gaps = 0  # how often that happened
-        self._buffer = array("h", bytes(2 * size))
+        self._buffer = array("h")
+        for at in range(0, size, _PIECE):  # from bytes it would take the memory twice
+            self._buffer.extend(array("h", bytes(2 * min(_PIECE, size - at))))
         self._filled = 0
         self._start_ns = 0
         self._next_ns = 0

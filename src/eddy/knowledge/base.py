@@ -18,6 +18,9 @@ from eddy.knowledge import schema
 from eddy.knowledge.records import LABELS, TRAINING, Event, Window, plain
 from eddy.knowledge.spool import connect
 
+_REMEMBERED = 4096
+"""Samples that may come twice: at most a queue of them after a restart, see `eddy.node.sinks`."""
+
 
 class KnowledgeBase:
     """An open knowledge base.
@@ -103,6 +106,14 @@ class KnowledgeBase:
 
     # What devices said
 
+    def take(self, key: str, time_ns: int) -> bool:
+        """Whether this sample is new; from now on it is not."""
+        done = self.connection.execute("INSERT INTO taken (key, time_ns) VALUES (?, ?) ON CONFLICT DO NOTHING", (key, time_ns))
+        if not done.rowcount:
+            return False
+        self.connection.execute("DELETE FROM taken WHERE id <= ?", ((done.lastrowid or 0) - _REMEMBERED,))
+        return True
+
     def add_window(self, w: Window, term: int = 0, replayed: bool = False) -> None:
         """Store a window; its identity makes a second time harmless."""
         self.connection.execute(
@@ -132,34 +143,20 @@ class KnowledgeBase:
         )
         return [Window(*(*facts, tuple(json.loads(features)))) for *facts, features in rows]
 
-    def training(self, origin: str, after: int, expected: int | None) -> tuple[list[Window], bool]:
-        """The training windows of one training run: those with seq > `after`, up to the first window of another label.
-
-        Args:
-            expected: How many the device says there are; None when that is not known.
-
-        Returns:
-            (windows in order, whether all that will come are here).
-        """
-        (first,) = self.connection.execute(
-            "SELECT min(seq) FROM windows WHERE origin = ? AND stream = 'windows' AND seq > ? AND label = ?", (origin, after, TRAINING)
-        ).fetchone()
-        # Without any training window of the first run, windows of a champion say that they are lost for good.
-        since = first if first is not None else -1 if after < 0 else None
+    def training(self, origin: str, after: int) -> list[Window]:
+        """The training windows of one training run, in order: those with seq > `after`, up to the first window of another label."""
         (later,) = self.connection.execute(
-            "SELECT min(seq) FROM windows WHERE origin = ? AND stream = 'windows' AND seq > ? AND label <> ?", (origin, since, TRAINING)
+            "SELECT min(seq) FROM windows WHERE origin = ?1 AND label <> ?3 AND seq > "
+            "(SELECT min(seq) FROM windows WHERE origin = ?1 AND seq > ?2 AND label = ?3)",
+            (origin, after, TRAINING),
         ).fetchone()
-        windows = [w for w in self.windows(origin, after, labels=(TRAINING,)) if later is None or w.seq < later]
-        return windows, later is not None or (expected is not None and len(windows) >= expected)
+        return [w for w in self.windows(origin, after, labels=(TRAINING,)) if later is None or w.seq < later]
 
     def training_missed(self, origin: str) -> bool:
         """Whether nothing more is to be expected about how the device trained: it did so before, or what it said about it is lost."""
-        lost = "SELECT 1 FROM gaps WHERE origin = ? AND stream = 'events'"
-        learned = "SELECT 1 FROM windows WHERE origin = ? AND stream = 'windows' AND label = ?"
-        (missed,) = self.connection.execute(
-            f"SELECT EXISTS ({lost}) OR NOT EXISTS ({learned})",
-            (origin, origin, TRAINING),
-        ).fetchone()
+        lost = "SELECT 1 FROM gaps WHERE origin = ?1"
+        learned = "SELECT 1 FROM windows WHERE origin = ?1 AND label = ?2"
+        (missed,) = self.connection.execute(f"SELECT EXISTS ({lost}) OR NOT EXISTS ({learned})", (origin, TRAINING)).fetchone()
         return bool(missed)
 
     def normal_windows(self, origin: str, after: int, quiet: int) -> list[Window]:

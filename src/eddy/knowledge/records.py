@@ -1,4 +1,4 @@
-"""What a device says over a hop, read with care: hop records become rows, or a `SampleError` that names what is wrong.
+"""What the judge of a pool puts out, read with care: it becomes rows, or a `SampleError` that names what is wrong.
 
 A device is trusted to be itself, not to be right: its flash may rot and its firmware may be of another age.
 """
@@ -9,8 +9,8 @@ from typing import Any
 from eddy.errors import SampleError
 from eddy.kernel.features import NAMES
 
-WINDOWS, EVENTS = "windows", "events"
 NORMAL, ANOMALOUS, TRAINING = LABELS = 0, 1, 2
+NEWS = 3  # a label that no window has
 JUDGED = (NORMAL, ANOMALOUS)  # labels that a champion gives
 UNSCORED = -1
 ONE = 1 << 16  # 1.0 as a Q16 score
@@ -26,7 +26,7 @@ class Window:
 
     Attributes:
         origin: The device.
-        seq: Its number in the stream `windows`.
+        seq: Its number among what was said about the device.
         time_ns: Sample time of its first sample.
         position: Index of the window at the origin; windows that were not reported leave holes.
         score: The champion's score, Q16, or -1 while training.
@@ -51,9 +51,9 @@ class Event:
 
     Attributes:
         origin: The device.
-        seq: Its number in the stream `events`.
+        seq: Its number among what was said about the device.
         time_ns: Sample time.
-        kind: What happened: boot, trained, installed, confirmed, reverted, refused, sensor, dropped, storage.
+        kind: What happened: trained, installed, refused, gap.
         value: The whole event, plain data with text keys.
     """
 
@@ -78,40 +78,59 @@ def _integer(value: Any, name: str, allowed: range) -> int:
     return value
 
 
-def window(origin: str, seq: int, time_ns: int, value: Any) -> Window:
-    """A record of the stream `windows`: [index, score, label, model sequence, features].
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One output of `eddy.pool.judging.Judge`: a judged window, or news.
+
+    Attributes:
+        origin: Of what was judged.
+        held: Normal windows that were held back before it.
+        score, label, row: As reported; of news the row is empty.
+        news: What a model says about itself; None for a window.
+        judged: Whether a pool has judged it.
+        outcome: The pool's verdict: anomalous.
+        ballot: {model: (score Q16, opinion)} of everyone who was asked.
+        weight, total: Of the anomalous voices, of all.
+    """
+
+    origin: str
+    held: int
+    score: int
+    label: int
+    row: tuple[int, ...]
+    news: dict[str, Any] | None
+    judged: bool
+    outcome: bool
+    ballot: dict[str, tuple[int, int]]
+    weight: int
+    total: int
+
+
+def report(value: Any) -> Report:
+    """The report in a sample.
 
     Raises:
         SampleError: It has another shape, or a number is out of range.
     """
-    if not isinstance(value, list | tuple) or len(value) != 5 or not isinstance(value[4], list | tuple):
-        raise SampleError(f"window {seq} of {origin} is not [index, score, label, model sequence, features]")
-    position, score, label, sequence, features = value
-    if len(features) != len(NAMES):
-        raise SampleError(f"window {seq} of {origin} has {len(features)} features, this gateway knows {len(NAMES)}: same version on both?")
-    return Window(
-        origin,
-        seq,
-        _integer(time_ns, "sample time", range(-(1 << 63), 1 << 63)),
-        _integer(position, "window index", _COUNT),
-        _integer(score, "score", range(UNSCORED, ONE + 1)),
-        _integer(label, "label", range(NORMAL, TRAINING + 1)),
-        _integer(sequence, "model sequence", _COUNT),
-        tuple(_integer(f, "feature", _INT32) for f in features),
-    )
-
-
-def event(origin: str, seq: int, time_ns: int, value: Any) -> Event:
-    """A record of the stream `events`: a map with the kind under "e".
-
-    Raises:
-        SampleError: It has another shape.
-    """
-    if not isinstance(value, dict) or not isinstance(value.get("e"), str):
-        raise SampleError(f"event {seq} of {origin} is not a map with its kind under 'e'")
-    if "sequence" in value:
-        _integer(value["sequence"], "package sequence", range(1 << 32))
-    return Event(origin, seq, _integer(time_ns, "sample time", range(-(1 << 63), 1 << 63)), value["e"], plain(value))
+    match value:
+        case [int(), int() as verdict, dict() | list() as row, held, str() as origin, label, _, score, dict() as ballot, weight, total]:
+            news = row if isinstance(row, dict) else None
+            if news is not None and not isinstance(news.get("e"), str):
+                raise SampleError(f"news of {origin} say not under 'e' what happened")
+            return Report(
+                origin,
+                _integer(held, "number of windows held back", _COUNT),
+                _integer(score, "score", range(UNSCORED, ONE + 1)),
+                _integer(label, "label", range(NORMAL, NEWS + 1)),
+                () if isinstance(row, dict) else tuple(_integer(f, "feature", _INT32) for f in row),
+                None if news is None else plain(news),
+                verdict in JUDGED,
+                verdict == ANOMALOUS,
+                {name: (_integer(points, "score", range(ONE + 1)), int(bool(opinion))) for name, (points, opinion) in ballot.items()},
+                _integer(weight, "weight", _COUNT),
+                _integer(total, "weight", _COUNT),
+            )
+    raise SampleError(f"{value!r:.80} is no output of a pool")
 
 
 def plain(value: Any) -> Any:

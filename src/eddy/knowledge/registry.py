@@ -14,10 +14,13 @@ from eddy.knowledge.base import KnowledgeBase
 
 CHAMPION, CANDIDATE, POOL, RETIRED = "champion", "candidate", "pool", "retired"
 
-WANTED, PACKAGED, INSTALLED, CONFIRMED = "wanted", "packaged", "installed", "confirmed"
-REFUSED, REVERTED, SUPERSEDED = "refused", "reverted", "superseded"
-IN_FLIGHT = (PACKAGED, INSTALLED)
-FAILED = (REFUSED, REVERTED, SUPERSEDED)
+WANTED, PACKAGED, INSTALLED = "wanted", "packaged", "installed"
+REFUSED, SUPERSEDED = "refused", "superseded"
+FAILED = (REFUSED, SUPERSEDED)
+
+JOIN, LEAVE, SPEAKS = "join", "leave", "speaks"
+"""What is announced: [JOIN, device, model, wire, features, score, seen, false alarms], [LEAVE, device, model], and
+[SPEAKS, device, sequence, model], with which package a model comes to the device; "" for one that nobody here has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Deployment:
         sequence: Number of the package; the device accepts each only once and never a lower one.
         model: Identity of the model inside; None for a package that only configures.
         configuration: What it configures.
-        data: The signed package; empty until its turn comes.
+        data: The package, not signed yet; empty until its turn comes.
         state: See `deployments` in the schema.
         who: Who asked for it.
     """
@@ -135,6 +138,31 @@ class Registry:
             "INSERT INTO rankings (device, model, role, generation) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET role = excluded.role",
             (device, model, role, generation),
         )
+        if role == RETIRED:
+            self._announce(LEAVE, device, model)
+        else:
+            self._join(next(entry for entry in self.entries(device) if entry.model.id == model), device)
+
+    def present(self, device: str) -> None:
+        """Announce once more who belongs to the pool of a device: its judge seems to have forgotten them."""
+        for entry in self.entries(device):
+            if entry.role != RETIRED:
+                self._join(entry, device)
+        for row in self._db.execute("SELECT sequence, model FROM champions WHERE device = ? ORDER BY id", (device,)).fetchall():
+            self._announce(SPEAKS, device, row[0], row[1] or "")
+
+    def announcement(self, position: int) -> Any:
+        """The one with that number, from 0 on; None when there are not so many."""
+        row = self._db.execute("SELECT said FROM announcements WHERE id = ?", (position + 1,)).fetchone()
+        return codec.decode(row[0]) if row else None
+
+    def _join(self, entry: Entry, device: str) -> None:
+        model, alarms = entry.model, entry.model.metrics.get("held_out_false_alarms", 0)
+        standing = [entry.score, entry.seen, alarms if isinstance(alarms, int) else 0]
+        self._announce(JOIN, device, model.id, model.wire, list(model.features), *standing)
+
+    def _announce(self, *said: Any) -> None:
+        self._db.execute("INSERT INTO announcements (said) VALUES (?)", (codec.encode(list(said)),))
 
     def block(self, device: str, model: str, why: str) -> None:
         """Never offer this model to the device again; it may go on judging."""
@@ -163,6 +191,7 @@ class Registry:
             "INSERT INTO champions (device, model, sequence, since_ns, why) VALUES (?, ?, ?, ?, ?)",
             (device, model, sequence, since_ns, why),
         )
+        self._announce(SPEAKS, device, sequence, model or "")
 
     def champion(self, device: str) -> tuple[str | None, int, int] | None:
         """(model or None when the gateway does not hold it, package sequence, in office since) of the device; None before its first."""
@@ -172,22 +201,16 @@ class Registry:
         return row
 
     def speaker(self, device: str, sequence: int) -> str | None:
-        """The model that gave a score marked with package `sequence`.
+        """The model that gave a score under package `sequence`; None for one the gateway does not hold.
 
-        It is the newest model that was sent with that sequence or an earlier one and not turned down, else the device's own: a package
-        that only configures raises the sequence and keeps the model.
+        A package that only configures raises the sequence and keeps the model.
         """
         row = self._db.execute(
-            "SELECT model FROM deployments WHERE device = ? AND sequence <= ? AND model IS NOT NULL "
-            "AND (sequence = ? OR state NOT IN (?, ?, ?)) ORDER BY sequence DESC LIMIT 1",
-            (device, sequence, sequence, *FAILED),
+            "SELECT model FROM (SELECT model, sequence, 0 AS id FROM deployments WHERE device = ?1 AND model IS NOT NULL AND "
+            "state NOT IN (?3, ?4) UNION SELECT model, sequence, id FROM champions WHERE device = ?1) "
+            "WHERE sequence <= ?2 ORDER BY sequence DESC, id DESC LIMIT 1",
+            (device, sequence, *FAILED),
         ).fetchone()
-        row = (
-            row
-            or self._db.execute(
-                "SELECT model FROM champions WHERE device = ? AND sequence <= ? ORDER BY id DESC LIMIT 1", (device, sequence)
-            ).fetchone()
-        )
         return row[0] if row else None
 
     # Deployments
@@ -199,11 +222,20 @@ class Registry:
             (device, sequence, model, json.dumps(configuration, sort_keys=True), WANTED, who, why, self._base.clock()),
         )
 
-    def packaged(self, device: str, sequence: int, data: bytes) -> None:
+    def packaged(self, device: str, sequence: int, data: bytes, model: str | None) -> None:
         """The package is built; from now on the same bytes are sent, as often as it takes."""
         self._db.execute(
             "UPDATE deployments SET package = ?, state = ? WHERE device = ? AND sequence = ?", (data, PACKAGED, device, sequence)
         )
+        if model:
+            self._announce(SPEAKS, device, sequence, model)
+
+    def package(self, device: str, position: int) -> bytes | None:
+        """The package with that number among those that were built for a device, from 0 on; None when there are not so many."""
+        row = self._db.execute(
+            "SELECT package FROM deployments WHERE device = ? AND package <> x'' ORDER BY sequence LIMIT 1 OFFSET ?", (device, position)
+        ).fetchone()
+        return row[0] if row else None
 
     def advance(self, device: str, sequence: int, state: str, why: str = "") -> None:
         """A deployment has come to another state."""
@@ -211,6 +243,8 @@ class Registry:
             "UPDATE deployments SET state = ?, why = CASE ? WHEN '' THEN why ELSE ? END WHERE device = ? AND sequence = ?",
             (state, why, why, device, sequence),
         )
+        if state in FAILED:
+            self._announce(SPEAKS, device, sequence, self.speaker(device, sequence) or "")
 
     def deployments(self, device: str, *states: str) -> list[Deployment]:
         """The deployments of a device in any of `states` (all of them when none is given), by sequence."""

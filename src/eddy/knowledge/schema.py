@@ -6,7 +6,7 @@ written). Scores and thresholds are Q16 (65536 = 1.0); features are integers in 
 plain data. The ledger of the loop is `decisions`: one row for each step of a phase, with who, when, what and the evidence.
 """
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE windows (
@@ -58,10 +58,16 @@ CREATE TABLE champions (
 );
 CREATE TABLE deployments (
     device TEXT, sequence INTEGER, model TEXT, configuration TEXT, package BLOB,
-    state TEXT,              -- wanted, packaged (goes out), installed (on trial), confirmed; or refused, reverted, superseded
+    state TEXT,              -- wanted, packaged (goes out), installed; or refused, superseded
     who TEXT, why TEXT, at_ns INTEGER,
     PRIMARY KEY (device, sequence)
 ) WITHOUT ROWID;
+CREATE TABLE announcements (  -- what the pool's judge must know, in order
+    id INTEGER PRIMARY KEY, said BLOB
+);
+CREATE TABLE taken (  -- the last samples that were taken in, so that none is taken twice
+    id INTEGER PRIMARY KEY, key TEXT, time_ns INTEGER, UNIQUE (key, time_ns)
+);
 CREATE TABLE alarms (
     id INTEGER PRIMARY KEY, device TEXT, detector TEXT,
     raised_position INTEGER, raised_ns INTEGER, cleared_position INTEGER, cleared_ns INTEGER

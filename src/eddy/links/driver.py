@@ -2,12 +2,15 @@
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 from eddy.errors import BadInput, Refused, SettingError
 
-_ROOM = "eddy.links."
+_ROOMS = ("eddy.links.", "eddy.loop.")
 _SECRET = "env:"  # noqa: S105 - how a secret is named, not one
 
 
@@ -32,11 +35,25 @@ class Sink(Protocol):
         """Nobody speaks any more: do what is safe."""
 
 
-def start(program: list[Any], **more: Any) -> Any:
+@dataclass(frozen=True)
+class Home:
+    """What a node offers to drivers that have the attribute `at_home`.
+
+    Attributes:
+        folder: For what they keep; the same after a restart.
+        ask: Asks the hub; None when it does not answer.
+    """
+
+    folder: Path
+    ask: Callable[[list[Any]], Any]
+
+
+def start(program: list[Any], home: Home | None = None, **more: Any) -> Any:
     """A built-in driver from its program `[module, class, {arguments}]`.
 
     Args:
         program: Text arguments `env:NAME` are replaced by what that variable holds, here and not before, so that no secret is stored.
+        home: Given on to those that want it.
         more: Further arguments, such as `resume`.
 
     Raises:
@@ -45,11 +62,13 @@ def start(program: list[Any], **more: Any) -> Any:
         BadInput: Arguments that the driver does not take.
     """
     module, name, arguments = program
-    if not str(module).startswith(_ROOM):
+    if not str(module).startswith(_ROOMS):
         raise Refused(f"{module}:{name} is no driver of Eddy's own: a file of one's own is started by a worker")
     made = getattr(import_module(module), name, None)
     if not isinstance(made, type) or not (hasattr(made, "read") or hasattr(made, "write")):
         raise Refused(f"{module} holds no driver called {name}")
+    if hasattr(made, "at_home"):
+        more["home"] = home
     try:
         return made(**with_secrets(arguments), **more)
     except TypeError as error:

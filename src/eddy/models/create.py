@@ -31,7 +31,7 @@ from eddy.errors import SettingError
 from eddy.functions.forest import NumpyTrainer, score
 from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
-from eddy.models.derived import BUILT_IN, Columns, Formula, columns
+from eddy.models.derived import Columns, columns
 
 AMPLITUDES = ("rms", "mean_abs_difference", "peak_to_peak", "band_1", "band_2", "band_3", "band_4", "band_5")
 LEAST = 20  # rows below which a split into fit, validate and held out says nothing
@@ -129,7 +129,7 @@ def threshold_of(forest: Forest, rows: Columns, quantile: int, margin: int) -> i
     return max(0, min(1 << 16, int(ranked[max(0, (len(ranked) * quantile + 999) // 1000 - 1)]) + margin, loudest - 1))
 
 
-def train(recipe: Recipe, rows: Columns, formulas: Mapping[str, Formula] = BUILT_IN) -> Forest:
+def train(recipe: Recipe, rows: Columns) -> Forest:
     """The forest of a recipe, calibrated.
 
     A forest scores nothing higher than the outermost leaves of its training range, and with few rows the quantile may lie just there: such
@@ -138,28 +138,26 @@ def train(recipe: Recipe, rows: Columns, formulas: Mapping[str, Formula] = BUILT
     Args:
         recipe: What to make.
         rows: int64 [n, len(NAMES)], in the order in which the device saw them.
-        formulas: What derived features may call.
     """
-    table = columns(rows, recipe.features, formulas)
+    table = columns(rows, recipe.features)
     forest = grow(table, recipe.trees, recipe.subsample, recipe.seed)
     forest.threshold = threshold_of(forest, table, recipe.quantile, recipe.margin)
-    seen = notice(forest, recipe.features, rows, formulas)
+    seen = notice(forest, recipe.features, rows)
     forest.threshold = max(0, min(forest.threshold, forest.threshold + seen - 1))
     return forest
 
 
-def rehearse(recipe: Recipe, rows: Columns, formulas: Mapping[str, Formula] = BUILT_IN) -> dict[str, int]:
+def rehearse(recipe: Recipe, rows: Columns) -> dict[str, int]:
     """Train on the past, measure on the later part: the metrics of a recipe.
 
     Args:
         recipe: What to try.
         rows: int64 [n, len(NAMES)], in time order, at least `LEAST`.
-        formulas: What derived features may call.
     """
     cuts = [len(rows) * 3 // 5, len(rows) * 4 // 5]
-    fit, validate, held_out = np.split(columns(rows, recipe.features, formulas), cuts)
-    forest = train(recipe, rows[: cuts[0]], formulas)
-    seen = notice(forest, recipe.features, rows[cuts[0] : cuts[1]], formulas)
+    fit, validate, held_out = np.split(columns(rows, recipe.features), cuts)
+    forest = train(recipe, rows[: cuts[0]])
+    seen = notice(forest, recipe.features, rows[cuts[0] : cuts[1]])
     later = score(forest, validate)
     false_alarms = per_mille_above(later, forest.threshold)
     shift = int(np.median(later)) - int(np.median(score(forest, fit)))
@@ -193,9 +191,9 @@ def sharper(rows: Columns) -> Columns:
 PROBES = (louder, sharper)
 
 
-def notice(forest: Forest, names: Sequence[str], rows: Columns, formulas: Mapping[str, Formula] = BUILT_IN) -> int:
+def notice(forest: Forest, names: Sequence[str], rows: Columns) -> int:
     """How far above the threshold the median of normal windows would score under the better of the probes, Q16; negative: it is blind."""
-    scores = [int(np.median(score(forest, columns(probe(rows), names, formulas)))) for probe in PROBES]
+    scores = [int(np.median(score(forest, columns(probe(rows), names)))) for probe in PROBES]
     return max(scores) - forest.threshold
 
 
@@ -204,13 +202,12 @@ def per_mille_above(scores: Columns, threshold: int) -> int:
     return -(-1000 * int((scores > threshold).sum()) // max(1, len(scores)))
 
 
-def search(rows: Sequence[Sequence[int]] | Columns, what: Search, formulas: Mapping[str, Formula] = BUILT_IN) -> list[Candidate]:
+def search(rows: Sequence[Sequence[int]] | Columns, what: Search) -> list[Candidate]:
     """The best recipes on these rows, trained.
 
     Args:
         rows: int [n, len(NAMES)], all reported features, in time order.
         what: The search.
-        formulas: What derived features may call.
 
     Returns:
         At most `what.size` candidates, best objective first; equals in the order of the search.
@@ -222,9 +219,9 @@ def search(rows: Sequence[Sequence[int]] | Columns, what: Search, formulas: Mapp
     if len(rows) < LEAST:
         raise SettingError(f"{len(rows)} training windows are too few to validate a model: gather at least {LEAST}")
     reported = np.asarray(rows, dtype=np.int64)
-    rehearsed = [(recipe, rehearse(recipe, reported, formulas)) for recipe in what.recipes()]
+    rehearsed = [(recipe, rehearse(recipe, reported)) for recipe in what.recipes()]
     rehearsed.sort(key=lambda pair: -pair[1]["objective"])
-    return [Candidate(train(recipe, reported, formulas), recipe, metrics) for recipe, metrics in rehearsed[: what.size]]
+    return [Candidate(train(recipe, reported), recipe, metrics) for recipe, metrics in rehearsed[: what.size]]
 
 
 def reproduce(rows: Sequence[Sequence[int]] | Columns, features: Sequence[str], told: Mapping[str, Any]) -> Forest | None:
@@ -244,7 +241,7 @@ def reproduce(rows: Sequence[Sequence[int]] | Columns, features: Sequence[str], 
     """
     if len(rows) != told.get("rows"):
         return None
-    table = columns(rows, features, {})
+    table = columns(rows, features)
     forest = grow(table, told["trees"], told["subsample"], told["seed"])
     if "quantile" in told and threshold_of(forest, table, told["quantile"], told.get("margin", 0)) != told["threshold"]:
         return None

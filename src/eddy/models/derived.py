@@ -1,8 +1,8 @@
 """Features that the gateway computes from the reported ones, such as `ratio(band_1, rms)`.
 
 A feature's name is its definition: a formula and the features it takes. So a model that uses one says in full what it needs, and finds it
-again after a restart. Formulas are plain functions of integer columns; `ratio` and `difference` are built in, a person registers others by
-name. The device does not know them, so a model that uses one judges in the pool but never becomes a candidate for the device.
+again after a restart. Formulas are plain functions of integer columns: `ratio` and `difference`. The device does not know them, so a model
+that uses one judges in the pool but never becomes a candidate for the device.
 
     >>> columns([[0] * 12, [30] * 12], ["ratio(band_1, rms)", "mean"]).tolist()
     [[0, 0], [1000, 30]]
@@ -21,7 +21,6 @@ from eddy.kernel.features import NAMES
 Columns = NDArray[np.int64]
 Formula = Callable[..., Columns]
 
-_NAME = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 _CALL = re.compile(r"([a-z_][a-z0-9_]{0,31})\(([a-z0-9_, ]+)\)")
 _INT32 = np.iinfo(np.int32)
 
@@ -36,18 +35,13 @@ def difference(a: Columns, b: Columns) -> Columns:
     return a - b
 
 
-BUILT_IN: Mapping[str, Formula] = {"ratio": ratio, "difference": difference}
+FORMULAS: Mapping[str, Formula] = {"ratio": ratio, "difference": difference}
 
 
-def named(name: str, formulas: Mapping[str, Formula]) -> str:
-    """`name`, when a new formula may bear it.
-
-    Raises:
-        ModelError: It is not lower case letters, digits and underscores, or stands for something already.
-    """
-    if not _NAME.fullmatch(name) or name in formulas or name in NAMES:
-        raise ModelError(f"{name!r} cannot name a new feature: use up to 32 lower case letters, digits and underscores not in use yet")
-    return name
+def sources(names: Sequence[str]) -> set[str]:
+    """The reported features from which these are computed."""
+    found = [(_CALL.fullmatch(name), name) for name in names]
+    return {part.strip() for call, name in found for part in (call[2].split(",") if call else [name])}
 
 
 def on_device(names: Sequence[str]) -> bool:
@@ -55,13 +49,12 @@ def on_device(names: Sequence[str]) -> bool:
     return all(name in NAMES for name in names)
 
 
-def columns(rows: Sequence[Sequence[int]] | Columns, names: Sequence[str], formulas: Mapping[str, Formula] = BUILT_IN) -> Columns:
+def columns(rows: Sequence[Sequence[int]] | Columns, names: Sequence[str]) -> Columns:
     """The named features of reported rows.
 
     Args:
         rows: int [n, len(NAMES)], as the device reports them.
         names: Features, reported or derived.
-        formulas: What derived features may call.
 
     Returns:
         int64 [n, len(names)], each clipped to int32 as a forest takes it.
@@ -71,21 +64,21 @@ def columns(rows: Sequence[Sequence[int]] | Columns, names: Sequence[str], formu
     """
     table = np.asarray(rows, dtype=np.int64).reshape(-1, len(NAMES))
     known = {name: table[:, i] for i, name in enumerate(NAMES)}
-    chosen = [known[name] if name in known else _derive(name, known, formulas) for name in names]
+    chosen = [known[name] if name in known else _derive(name, known) for name in names]
     return np.clip(np.stack(chosen, axis=1), _INT32.min, _INT32.max)
 
 
-def _derive(name: str, known: Mapping[str, Columns], formulas: Mapping[str, Formula]) -> Columns:
+def _derive(name: str, known: Mapping[str, Columns]) -> Columns:
     call = _CALL.fullmatch(name)
-    if call is None or call[1] not in formulas:
-        raise ModelError(f"feature {name!r} is not known here: use {', '.join(NAMES)} or one of {', '.join(sorted(formulas))} over them")
+    if call is None or call[1] not in FORMULAS:
+        raise ModelError(f"feature {name!r} is not known here: use {', '.join(NAMES)} or one of {', '.join(sorted(FORMULAS))} over them")
     arguments = [argument.strip() for argument in call[2].split(",")]
     unknown = [argument for argument in arguments if argument not in known]
     if unknown:
         raise ModelError(f"feature {name!r} is computed from {unknown[0]!r}, which no device reports: use {', '.join(NAMES)}")
     result: Any
     try:
-        result = np.asarray(formulas[call[1]](*[known[argument] for argument in arguments]))
+        result = np.asarray(FORMULAS[call[1]](*[known[argument] for argument in arguments]))
     except EddyError:
         raise
     except Exception as error:  # a person's own code may fail in any way; the loop goes on without it

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from eddy.errors import EddyError, ModelError
+from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.records import WIDTH, Event, Window, plain
 from eddy.knowledge.registry import CANDIDATE, CHAMPION, POOL, RETIRED, Model, Registry, identity
 from eddy.models.adapt import from_sklearn
 from eddy.models.create import LEAST, Search, notice, reproduce, search
-from eddy.models.derived import BUILT_IN, Columns, Formula, columns, named
+from eddy.models.derived import Columns, columns, sources
 from eddy.models.verify import Target, verify
 
 GATEWAY = "gateway"
@@ -49,14 +50,13 @@ class TrainingEngine:
         registry: The repository in it.
         settings: What to search, and how to renew.
         target: What a device of the class offers a model.
-
-    Attributes:
-        formulas: What derived features may call.
+        reported: The features that devices report; the other columns are empty.
     """
 
-    def __init__(self, base: KnowledgeBase, registry: Registry, settings: Training, target: Target) -> None:
-        self._base, self._registry, self._settings, self._target = base, registry, settings, target
-        self.formulas: dict[str, Formula] = dict(BUILT_IN)
+    def __init__(
+        self, base: KnowledgeBase, registry: Registry, settings: Training, target: Target, reported: Sequence[str] = NAMES
+    ) -> None:
+        self._base, self._registry, self._settings, self._target, self._reported = base, registry, settings, target, frozenset(reported)
 
     def adopt(self, event: Event, windows: Sequence[Window]) -> tuple[str | None, int | None]:
         """Grow the champion that a device has trained itself once more, so that the repository holds it, and verify it.
@@ -117,7 +117,7 @@ class TrainingEngine:
             generation: 1 for the first renewal, and so on.
         """
         half = self._settings.memory // 2
-        first, _ = self._base.training(device, -1, None)
+        first = self._base.training(device, -1)
         windows = [*first[:: max(1, -(-len(first) // half))], *recent[-half:]]
         what = replace(self._settings.search, size=self._settings.newcomers, seed=self._settings.search.seed + 1000 * generation)
         if not recent or not self._create(device, windows, what, champion, generation):
@@ -129,16 +129,16 @@ class TrainingEngine:
         return True
 
     def _create(self, device: str, windows: Sequence[Window], what: Search, parent: str | None, generation: int) -> list[Model]:
-        """Search, train, verify, and give what is sound its place. Feature sets that cannot be computed here are left out."""
+        """Search, train, verify, and give what is sound its place. Feature sets of what is not reported are left out."""
         rows = _rows(windows)
         newest = windows[-1].time_ns if windows else None
-        sets = tuple(names for names in what.features if self._computable(rows, names))
-        if len(windows) < LEAST or not sets:
+        sets = tuple(names for names in what.features if sources(names) <= self._reported) or (tuple(self._reported),)
+        if len(windows) < LEAST:
             self._base.decide("create", GATEWAY, "nothing: too little to learn from", device, newest, windows=len(windows), least=LEAST)
             return []
         what = replace(what, features=sets)
         models = []
-        for one in search(rows, what, self.formulas):
+        for one in search(rows, what):
             parameters = {**one.recipe.parameters(), "threshold": one.forest.threshold, "rows": len(rows), "generation": generation}
             models.append(self._file(one.forest, one.recipe.features, "engine", device, parent, parameters, one.metrics))
         evidence = {"windows": [windows[0].seq, windows[-1].seq], "objectives": {m.id[:12]: m.metrics["objective"] for m in models}}
@@ -162,11 +162,13 @@ class TrainingEngine:
             ModelError, TooLarge: No sound forest, or features that are not known.
         """
         names = tuple(features)
+        if missing := sorted(sources(names) - self._reported):
+            raise ModelError(f"feature {missing[0]!r} is not reported: use {', '.join(sorted(self._reported))}")
         rows = {home: _rows(self._base.windows(home, limit=_CHUNK)) for home in ([device] if device else self._base.devices())}
         everything = np.concatenate([_rows([]), *rows.values()])
-        table = columns(everything, names, self.formulas)
+        table = columns(everything, names)
         forest = Forest.from_wire(model) if isinstance(model, bytes) else from_sklearn(model, table)
-        report = verify(forest.to_wire(), names, everything, self._target, formulas=self.formulas)
+        report = verify(forest.to_wire(), names, everything, self._target)
         if not report.sound:
             raise ModelError(f"this model cannot judge: {report.why}")
         filed = self._file(forest, names, f"person:{who}", device or "", None, {"trees": forest.trees, "threshold": forest.threshold}, {})
@@ -181,7 +183,7 @@ class TrainingEngine:
         """Verify a model on a device's windows and give it its role there: candidate, pool, or retired when it cannot even judge."""
         try:
             measured = model.metrics.get("held_out_false_alarms")
-            report = verify(model.wire, model.features, rows, self._target, measured, self.formulas)
+            report = verify(model.wire, model.features, rows, self._target, measured)
         except ModelError as error:
             self._base.decide("verify", GATEWAY, f"model {model.id[:12]} sits out", device, time_ns, why=str(error))
             return RETIRED
@@ -189,22 +191,6 @@ class TrainingEngine:
         self._registry.enter(device, model.id, role, generation)
         self._base.decide("verify", GATEWAY, f"model {model.id[:12]}: {role}", device, time_ns, why=report.why, **report.metrics())
         return role
-
-    def formula(self, name: str, formula: Formula, who: str) -> None:
-        """Take a person's own feature into the vocabulary: `name(rms, …)` may be used in feature sets from now on.
-
-        Raises:
-            ModelError: The name cannot be one of a formula, or is taken.
-        """
-        self.formulas[named(name, self.formulas)] = formula
-        self._base.decide("create", who, f"feature {name}(…) pushed")
-
-    def _computable(self, rows: Columns, names: Sequence[str]) -> bool:
-        try:
-            columns(rows, names, self.formulas)
-        except ModelError:
-            return False
-        return True
 
     def _file(
         self,

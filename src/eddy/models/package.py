@@ -1,24 +1,18 @@
-"""Embedded Model Deployment Agent: turns a model, its feature pipeline and a configuration into one signed package for one device.
+"""Embedded Model Deployment Agent: turns a model, its feature pipeline and a configuration into one package for one device.
 
 Features are named, not shipped: the kernel on the device holds the pipeline, which in Antonini et al., Tiny-MLOps (2022), section IV,
 step 10, travels as a script. `eddy.kernel.package` defines the bytes.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from eddy.errors import SettingError
-from eddy.kernel import package
-from eddy.kernel.deployment import CONFIGURABLE
+from eddy.kernel import codec, package
 from eddy.kernel.features import NAMES
+from eddy.kernel.functions.model import CONFIGURABLE
 
-
-class Signer(Protocol):
-    """Who answers for a package: `eddy.security.signing.SigningKey` is one."""
-
-    def sign(self, data: bytes) -> bytes:
-        """The 64 bytes of an Ed25519 signature over `data`."""
-        ...
+_UNSIGNED = bytes(64)
 
 
 def check(configuration: dict[str, Any]) -> None:
@@ -39,22 +33,20 @@ def pack(
     device_class: str,
     device: str,
     sequence: int,
-    signer: Signer,
     wire: bytes | None = None,
     features: Sequence[str] | None = None,
     configuration: dict[str, Any] | None = None,
     predecessor: bytes = b"",
 ) -> bytes:
-    """The signed package.
+    """The package, to be signed with `sign`.
 
     Args:
         device_class: Class of the device, as its manifest check expects it.
         device: The one device it is for.
         sequence: Higher than that of every package this device accepted.
-        signer: Signs the manifest.
         wire: The forest in wire form; None to configure only.
         features: Names of its columns, in order; given exactly when `wire` is.
-        configuration: See `eddy.kernel.deployment.CONFIGURABLE`.
+        configuration: See `eddy.kernel.functions.model.CONFIGURABLE`.
         predecessor: Fingerprint of the body that runs now (`fingerprint_of`).
 
     Raises:
@@ -67,7 +59,19 @@ def pack(
         raise SettingError(f"the device cannot compute {unknown[0]!r}: a model for it uses {', '.join(NAMES)}")
     check(configuration or {})
     body = package.encode_body(wire, None if features is None else list(features), configuration or None)
-    return package.build(device_class, device, sequence, body, signer.sign, predecessor=predecessor)
+    return package.build(device_class, device, sequence, body, lambda data: _UNSIGNED, predecessor=predecessor)
+
+
+def sign(data: bytes, signature: Callable[[bytes], bytes]) -> bytes:
+    """A package under its signature; Ed25519 gives the same one each time.
+
+    Args:
+        data: What `pack` made.
+        signature: Of these bytes, 64 bytes.
+    """
+    manifest, _, body = package.read(data)
+    signed = manifest.encode()
+    return codec.encode([signed, signature(package.DOMAIN + signed), bytes(body)])
 
 
 def fingerprint_of(data: bytes) -> bytes:

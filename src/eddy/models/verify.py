@@ -6,14 +6,13 @@ heap and its package the flash, it notices a louder or a knocking machine, it sc
 batch scorer, and it does not cry wolf on later normal data.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from eddy.errors import EddyError
 from eddy.functions.forest import score
 from eddy.kernel.forest import Forest
 from eddy.models.create import notice, per_mille_above
-from eddy.models.derived import BUILT_IN, Columns, Formula, columns, on_device
+from eddy.models.derived import Columns, columns, on_device
 
 PACKAGE_OVERHEAD = 400  # bytes: manifest, signature, names and configuration around a model, generously
 SAMPLES = 16  # rows on which both scorers are compared
@@ -89,7 +88,6 @@ def verify(
     rows: Columns,
     target: Target,
     held_out_false_alarms: int | None = None,
-    formulas: Mapping[str, Formula] = BUILT_IN,
 ) -> Report:
     """Check a model.
 
@@ -99,7 +97,6 @@ def verify(
         rows: int64 [n, len(NAMES)]: normal windows of the device, latest last; may be empty for a model pushed before any data.
         target: The device.
         held_out_false_alarms: Per mille on data that this recipe never saw, when a rehearsal measured it; else measured on `rows`.
-        formulas: What derived features may call.
 
     Raises:
         ModelError: A feature that nobody knows.
@@ -110,8 +107,8 @@ def verify(
         return Report((), str(error))
     if forest.features != len(features):
         return Report((), f"the forest takes {forest.features} features, {len(features)} are named")
-    table = columns(rows, features, formulas)
-    seen = notice(forest, features, rows, formulas) if len(rows) else 1
+    table = columns(rows, features)
+    seen = notice(forest, features, rows) if len(rows) else 1
     image, package = len(forest.to_image()), len(wire) + PACKAGE_OVERHEAD
     sample = table[-SAMPLES:]
     differing = sum(int(a != forest.score(row.tolist())) for a, row in zip(score(forest, sample), sample, strict=True))

@@ -12,6 +12,7 @@ from eddy.kernel.batch import Batch, Gap, encode_ack
 from eddy.kernel.codec import encode
 from eddy.kernel.hop import Inbox, Record
 from eddy.kernel.host import Host
+from eddy.links.driver import Home
 from eddy.node.programs import SINK, SOURCE, start
 from eddy.node.sinks import SinkRunner
 from eddy.node.sources import SourceThread
@@ -49,10 +50,12 @@ class Drivers:
     Args:
         host: Of this node.
         code: {SHA-256: source} of people's own files.
+        home: What this node offers them.
     """
 
-    def __init__(self, host: Host, code: Mapping[bytes, bytes]) -> None:
+    def __init__(self, host: Host, code: Mapping[bytes, bytes], home: Home | None = None) -> None:
         self._host = host
+        self._home = home
         self._code = code
         self._sources: dict[str, _Source] = {}
         self._sinks: dict[str, _Sink] = {}
@@ -107,12 +110,13 @@ class Drivers:
     def _read(self, name: str, program: Any) -> _Source:
         replica = self._host.replica(name)
         assert replica
-        driver: Callable[[int], Any] = lambda kept: start(program[1], self._code, resume=kept)  # noqa: E731
+        driver: Callable[[int], Any] = lambda kept: start(program[1], self._code, self._home, resume=kept)  # noqa: E731
         return _Source(SourceThread(driver, replica.taken).begin(), over=replica.ended)
 
     def _write(self, program: Any) -> _Sink:
         options = program[2]
-        return _Sink(SinkRunner(lambda: start(program[1], self._code), options.get("safe"), options.get("silence_ms", 0) / 1000).begin())
+        driver = lambda: start(program[1], self._code, self._home)  # noqa: E731
+        return _Sink(SinkRunner(driver, options.get("safe"), options.get("silence_ms", 0) / 1000).begin())
 
     def _feed(self, name: str, source: _Source) -> None:
         while True:

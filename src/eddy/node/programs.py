@@ -49,9 +49,9 @@ def build(program: Any, code: Mapping[bytes, bytes]) -> Function:
     return made(**arguments)
 
 
-def start(program: Any, code: Mapping[bytes, bytes], **more: Any) -> Any:
+def start(program: Any, code: Mapping[bytes, bytes], home: driver.Home | None = None, **more: Any) -> Any:
     """The driver of a program of a source or sink; raises Refused, BadInput, CodeError."""
-    return WorkerDriver(program, code, **more) if len(program) == 4 else driver.start(program, **more)
+    return WorkerDriver(program, code, **more) if len(program) == 4 else driver.start(program, home, **more)
 
 
 def wanted(charter: Charter) -> list[bytes]:

@@ -21,6 +21,7 @@ from eddy.kernel.charter import Charter, unsigned
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.host import Host
 from eddy.knowledge.spool import connect
+from eddy.links.driver import Home
 from eddy.node import programs
 from eddy.node.code import Code
 from eddy.node.copying import forked
@@ -52,7 +53,7 @@ class Node:
         self._code = Code(folder / "code", lambda digest: mesh.ask(HUB, encode(["code", digest]), _ASK_S))
         journal = SqliteJournal(connect(folder / f"{name}.db"))
         self.host = Host(name, journal, self._build, verify, self._admit, copier=forked)
-        self._drivers = Drivers(self.host, self._code)
+        self._drivers = Drivers(self.host, self._code, Home(folder, self._ask_hub))
         self._lines = Lines(devices or {}, lambda text: self.host.incident("line", "", text))
         self._near: list[tuple[str, bytes]] = []  # from this node to itself
         mesh.answer(self._answer)
@@ -86,6 +87,10 @@ class Node:
             self._drivers.receive(address, data)
         elif not self._lines.receive(address, data):
             self.host.receive(data, time.time_ns())
+
+    def _ask_hub(self, question: list[Any]) -> Any:
+        said = self._mesh.ask(HUB, encode(question), _ASK_S)
+        return None if said is None else decode(said)
 
     def _build(self, program: Any) -> Any:
         return programs.build(program, self._code)

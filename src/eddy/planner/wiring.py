@@ -1,61 +1,31 @@
-"""What deployment needs to know of each instance: what it runs, what it takes in, and how far its data may go."""
+"""From an app to what deployment needs to know of each instance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
 
 from eddy.planner.from_app import problem
+from eddy.planner.learning import with_loops
 from eddy.planner.privacy import Labels, labels
-from eddy.spec.instances import Instance, Kind, expand
+from eddy.planner.wired import Wired
+from eddy.spec.instances import Instance, expand
 from eddy.spec.model import App
 from eddy.spec.programs import Program, program
-from eddy.spec.vocabulary import LEVELS, Level
-
-
-@dataclass(frozen=True, slots=True)
-class Wired:
-    """One instance of a source, function or sink.
-
-    Attributes:
-        instance: Its name, `features@pump-1`.
-        name: What it is an instance of, as in the app.
-        program: `[module, class, {arguments}]`, of sources and sinks that of the driver; of a person's own `[file, class, {arguments}]`,
-            the file relative to the app.
-        inputs: Instances whose samples come in.
-        labels: Of what comes in; they are also those of its state.
-        copies: Replicas on other nodes; only functions have any.
-        effect: Of a sink; None for others.
-        safe: What a sink is set to when nobody speaks; None where nothing is said.
-        node: The node that it is pinned to; None: it is where the plan puts it.
-        private: How far what it puts out may go; None: anywhere, or nothing comes out.
-    """
-
-    instance: str
-    kind: Kind
-    name: str
-    program: Program
-    inputs: tuple[str, ...]
-    labels: Labels
-    copies: int
-    on_partition: Literal["stay", "yield"]
-    effect: Literal["idempotent", "at-least-once"] | None
-    safe: Any
-    node: str | None
-    private: Level | None
+from eddy.spec.vocabulary import LEVELS
 
 
 def wiring(app: App) -> list[Wired]:
-    """Every instance of a checked app, producers before consumers."""
+    """Every instance of a checked app, and those of the loops of its models."""
     labelled = labels(problem(app))
     programs = {
         (kind, name): program(app, kind, name)
         for kind, section in (("source", app.sources), ("function", app.functions), ("sink", app.sinks))
         for name in section
     }
-    return [
+    instances = expand(app)[0]
+    wired = [
         _wired(app, instance, programs[instance.kind, instance.of], labelled.into.get(instance.name, Labels()), labelled.out)
-        for instance in expand(app)[0]
+        for instance in instances
     ]
+    return with_loops(app, wired, instances)
 
 
 def _wired(app: App, instance: Instance, does: Program, comes: Labels, out: Mapping[str, Labels]) -> Wired:

@@ -45,6 +45,14 @@ class Standing:
     seen: int = 0
     false_alarms: int = 0
 
+    def after(self, earned: int) -> "Standing":
+        """One window later."""
+        return Standing(self.score + earned, self.seen + 1, self.false_alarms)
+
+    def plain(self) -> list[int]:
+        """As plain data."""
+        return [self.score, self.seen, self.false_alarms]
+
 
 def majority(members: Sequence[Standing]) -> list[int]:
     """One member, one voice (the paper's strategy)."""

@@ -1,83 +1,121 @@
-"""The pool as a function: takes in what the champions of any number of devices report, and says what their own pools think of it.
+"""The pool as a function: says what the models of a device's repository think of what the champion on that device reports.
 
 Antonini et al., Tiny-MLOps (2022), section IV, steps 6 and 7. Runs at a gateway or in the cloud, moves and survives as any function does.
+Who belongs to a pool comes as samples too, from the loop that makes models (`eddy.loop`); `eddy.knowledge.registry` says in which form.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
-from eddy.kernel.engines import ANOMALOUS, NORMAL, TRAINING, unusable
+from eddy.kernel.engines import ANOMALOUS, NORMAL, TRAINING
+from eddy.kernel.features import NAMES
+from eddy.kernel.forest import MAX_NODES, Forest
 from eddy.kernel.function import Function, Sample
-from eddy.pool.ensemble import Ensemble, Recipe
-from eddy.pool.judge import strategy
-from eddy.pool.rank import Rank
+from eddy.kernel.functions.model import NEWS
+from eddy.knowledge.registry import JOIN, LEAVE, SPEAKS
+from eddy.models.derived import columns
+from eddy.pool.judge import Standing, judge, strategy
+from eddy.pool.rank import reward
 
-_PEAK_TO_PEAK = "peak_to_peak"
-_STEP_MS = 20  # between two trees: what else the node does goes on
 _INT32 = range(-(1 << 31), 1 << 31)
 
 
+@dataclass(slots=True)
+class _Member:
+    forest: Forest
+    wire: bytes  # the forest once more, a quarter of the size: what the state holds
+    features: list[str]
+    standing: Standing
+
+
+class _Pool:
+    """The models of one device."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, _Member] = {}
+        self.packages: list[list[Any]] = []  # [sequence, model] of what was sent to the device, oldest first
+        self.sequence = 0  # of what runs there, as it says
+
+    def speaker(self) -> str:
+        """The model that labels what the device reports now; "" for one that nobody here has."""
+        sent: list[str] = [model for sequence, model in self.packages if sequence <= self.sequence]
+        return sent[-1] if sent else ""
+
+    def state(self) -> list[Any]:
+        members = [[name, one.wire, one.features, one.standing.plain()] for name, one in sorted(self.members.items())]
+        return [members, self.packages, self.sequence]
+
+    @classmethod
+    def restore(cls, state: list[Any]) -> "_Pool":
+        pool = cls()
+        members, pool.packages, pool.sequence = state
+        for name, wire, features, standing in members:
+            pool.members[name] = _Member(Forest.from_wire(wire, MAX_NODES), wire, features, Standing(*standing))
+        return pool
+
+
 class Judge(Function):
-    """Reports of champions in, `[score Q16, label, row]`, behind a `forward` with how many normal ones were held back. Out, one for each,
-    `[share Q16, verdict, row, held, origin, label, false positive]`.
+    """Reports in, `[score Q16, label, row, held]` as a `forward` puts them out. Out, one for each, in their order:
+
+        [share Q16, verdict, row, held, origin, label, false positive, score, ballot, weight, total]
 
     The share is that of the anomalous voices' weight, the verdict 1 for anomalous and 0 for normal; a false positive (1) is a row that the
-    champion called anomalous and the pool calls normal. While the pool of a device is not grown yet, and for rows that the champion did not
-    judge either (training, dead or overdriven sensor), the share is -1 and the verdict 2, as with `kernel.functions.model.Model`.
+    champion called anomalous and the pool calls normal. The ballot is {model: [score Q16, opinion]} of everyone who was asked; the model
+    that speaks on the device is asked and ranked like everyone, by what it said there, but has no voice: it is the one on trial. Where
+    nobody has a voice yet, and for rows that the champion did not judge either, the share is -1, the verdict 2, the ballot empty. News of
+    a model (label 3) and reports that are missing for good pass with the verdict 3 and a map in the place of the row.
 
-    Each origin of reports has a pool of its own, which learns from the champion's training rows and, where some of these were lost or went
-    by before, from rows that the champion calls normal. A tick grows one tree, one pool after the other.
-
-    Configure: `decide`. State: of a pool of 10, 20, 30, 40 and 50 trees on 3 features about 10 kB; nothing in it grows with time.
+    Configure: `decide`.
 
     Args:
-        model: The champion and its judges: `name`, `features`, `subsample`, `quantile` (per mille), `rows`, `seed`, `pool_trees`.
+        columns: Names of the numbers in a row.
+        devices: {origin of reports: device that the loop knows it as}.
         decide: How voices are weighed: `majority`, `rank` or `validation`, see `eddy.pool.judge`.
 
     Attributes:
-        missed: Reports that are missing for good.
-        malformed: Samples that were no reports on these features; they were left out.
+        malformed: Samples that were no reports on these columns; they were left out.
 
     Raises:
-        SettingError, ModelError: Something is missing, unknown or out of range.
+        SettingError: An unknown strategy.
     """
 
-    def __init__(self, model: dict[str, Any], decide: str = "majority") -> None:
-        self._name: str = model.get("name", "champion")
-        self._recipe = Recipe.judging(model)
+    def __init__(self, columns: list[str], devices: dict[str, str], decide: str = "majority") -> None:
+        self._columns = columns
+        self._devices = devices
         self._strategy = strategy(decide)
         self._configured = ""  # the strategy that came by `configure` and overrules the one in the program
-        self._ensembles: dict[str, Ensemble] = {}
-        self._peak_to_peak = self._recipe.features.index(_PEAK_TO_PEAK) if _PEAK_TO_PEAK in self._recipe.features else -1
-        self.missed = 0
+        self._pools: dict[str, _Pool] = {}
         self.malformed = 0
 
     def on(self, sample: Sample) -> list[Any]:
-        """Learn from a report, or judge it."""
-        if not self._is_report(sample.value):
+        """Judge a report, pass news on, or change a pool."""
+        match sample.value:
+            case [str(), str() as device, *_] as said if sample.origin not in self._devices:
+                self._change(self._pools.setdefault(device, _Pool()), said)
+                return []
+            case [int(), int() as label, dict() as news, *held] if label == NEWS and sample.origin in self._devices:
+                if news.get("e") == "installed":
+                    self._pool(sample.origin).sequence = news["sequence"]
+                return [[-1, NEWS, news, held[0] if held else 0, sample.origin, NEWS, 0, -1, {}, 0, 0]]
+        if not self._is_report(sample):
             self.malformed += 1
             return []
-        _, label, row, held = [*sample.value, 0][:4]
-        about = [held, sample.origin, label]
-        if sample.origin not in self._ensembles:
-            self._ensembles[sample.origin] = Ensemble(self._recipe)
-        ensemble = self._ensembles[sample.origin]
-        if not ensemble.ready() and label != ANOMALOUS and not self._unusable(row):
-            ensemble.learn(row)
-            self._pace()
-        if not ensemble.ready() or label == TRAINING:
-            return [[-1, TRAINING, row, *about, 0]]
-        verdict = ensemble.judge(row, label == ANOMALOUS, self._strategy)
+        score, label, row, held = [*sample.value, 0][:4]
+        about, pool = [row, held, sample.origin, label], self._pool(sample.origin)
+        voters = [name for name in sorted(pool.members) if name != pool.speaker()]
+        if not voters or label == TRAINING:
+            return [[-1, TRAINING, *about, 0, score, {}, 0, 0]]
+        scores = {name: self._score(member, row) for name, member in sorted(pool.members.items())}
+        opinions = {name: scores[name] > pool.members[name].forest.threshold for name in scores}
+        if pool.speaker() in opinions:
+            opinions[pool.speaker()] = label == ANOMALOUS
+        verdict = judge([opinions[name] for name in voters], self._strategy([pool.members[name].standing for name in voters]))
+        for name, opinion in opinions.items():
+            pool.members[name].standing = pool.members[name].standing.after(reward(opinion, verdict.anomalous))
         outcome = ANOMALOUS if verdict.anomalous else NORMAL
-        return [[(verdict.weight << 16) // verdict.total, outcome, row, *about, int(label == ANOMALOUS and outcome == NORMAL)]]
-
-    def tick(self, time_ns: int) -> list[Any]:
-        """One tree of the first pool that is not grown yet, in the order of the origins' names."""
-        for _, ensemble in sorted(self._ensembles.items()):
-            if ensemble.growing():
-                ensemble.grow()
-                break
-        self._pace()
-        return []
+        ballot = {name: [scores[name], int(opinions[name])] for name in scores}
+        false = int(label == ANOMALOUS and outcome == NORMAL)
+        return [[(verdict.weight << 16) // verdict.total, outcome, *about, false, score, ballot, verdict.weight, verdict.total]]
 
     def configure(self, settings: dict[str, Any]) -> list[Any]:
         """Another strategy."""
@@ -86,41 +124,49 @@ class Judge(Function):
         return []
 
     def gap(self, sample: Sample) -> list[Any]:
-        """Reports are missing for good."""
-        self.missed += sample.value.last - sample.seq + 1
-        return []
-
-    def ranking(self, origin: str) -> list[Rank]:
-        """The models that say something about the rows of an origin, best first; none for an origin that is not known.
-
-        They are called by their identity in the registry, the champion by the name of the model.
-        """
-        return self._ensembles[origin].ranking(self._name) if origin in self._ensembles else []
+        """Reports are missing for good, or what the loop said about a pool."""
+        if sample.origin not in self._devices:
+            return []
+        missing = sample.value
+        news = {"e": "gap", "first": sample.seq, "last": missing.last, "reason": missing.reason}
+        return [[-1, NEWS, news, missing.last - sample.seq + 1, sample.origin, NEWS, 0, -1, {}, 0, 0]]
 
     def state(self) -> Any:
-        """What was counted and configured, and the pool of each origin."""
-        ensembles = [[origin, ensemble.state()] for origin, ensemble in sorted(self._ensembles.items())]
-        return [self._recipe.plain(), self._configured, self.missed, self.malformed, ensembles]
+        """What was counted and configured, and the pool of each device."""
+        return [self._configured, self.malformed, [[device, pool.state()] for device, pool in sorted(self._pools.items())]]
 
     def restore(self, state: Any) -> None:
-        """Gather, grow or judge on; pools of another recipe are given up, and new ones grow from what is reported next."""
-        recipe, self._configured, self.missed, self.malformed, ensembles = state
+        """Judge on."""
+        self._configured, self.malformed, pools = state
         if self._configured:
             self._strategy = strategy(self._configured)
-        same = recipe == self._recipe.plain()
-        self._ensembles = {origin: Ensemble.restore(self._recipe, one) for origin, one in ensembles if same}
-        self._pace()
+        self._pools = {device: _Pool.restore(pool) for device, pool in pools}
 
-    def _is_report(self, value: Any) -> bool:
-        match value:
-            case [int(), int(label), list(row), *held] if label in (NORMAL, ANOMALOUS, TRAINING) and len(row) == len(self._recipe.features):
-                numbers = [*value[:2], *row, *held]
-                return len(held) < 2 and not any(isinstance(x, bool) or not isinstance(x, int) or x not in _INT32 for x in numbers)
+    def _pool(self, origin: str) -> _Pool:
+        return self._pools.setdefault(self._devices[origin], _Pool())
+
+    def _change(self, pool: _Pool, said: list[Any]) -> None:
+        match said:
+            case [kind, _, str() as model, bytes() as wire, list() as features, *standing] if kind == JOIN:
+                if model not in pool.members:
+                    pool.members[model] = _Member(Forest.from_wire(wire, MAX_NODES), wire, features, Standing(*standing))
+            case [kind, _, str() as model] if kind == LEAVE:
+                pool.members.pop(model, None)
+            case [kind, _, int() as sequence, str() as model] if kind == SPEAKS:
+                pool.packages = sorted([*(one for one in pool.packages if one[0] != sequence), [sequence, model]])[-16:]
+            case _:
+                self.malformed += 1
+
+    def _score(self, member: _Member, row: list[int]) -> int:
+        if all(name in self._columns for name in member.features):
+            return member.forest.score([row[self._columns.index(name)] for name in member.features])
+        known = dict(zip(self._columns, row, strict=True))
+        return member.forest.score(columns([[known.get(name, 0) for name in NAMES]], member.features)[0].tolist())
+
+    def _is_report(self, sample: Sample) -> bool:
+        match sample.value:
+            case [int(), int(label), list(row), *held] if label in (NORMAL, ANOMALOUS, TRAINING) and len(row) == len(self._columns):
+                numbers = [*sample.value[:2], *row, *held]
+                good = len(held) < 2 and not any(isinstance(x, bool) or not isinstance(x, int) or x not in _INT32 for x in numbers)
+                return good and sample.origin in self._devices
         return False
-
-    def _unusable(self, row: list[int]) -> bool:
-        return self._peak_to_peak >= 0 and unusable(row, self._peak_to_peak) != 0
-
-    def _pace(self) -> None:
-        """Ask for ticks only while trees grow: each one is an entry of the log."""
-        self.every_ms = _STEP_MS if any(ensemble.growing() for ensemble in self._ensembles.values()) else 0

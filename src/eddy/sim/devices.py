@@ -107,5 +107,3 @@ def _sensor(app: App, name: str) -> list[Any] | None:
     if len(there) > 1:
         raise SettingError(f"{name} has {len(there)} sources ({', '.join(there)}): a simulated device has one sensor")
     return program(app, "source", there[0]) if there else None
-
-

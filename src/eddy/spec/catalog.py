@@ -9,26 +9,22 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstraints, Tag
 
-from eddy.kernel.features import NAMES as FEATURES
 from eddy.spec.declared import (
     OWN,
     Columns,
     Condition,
     Data,
     Declared,
+    FeatureNames,
     Hertz,
-    Many,
     Milliseconds,
     Name,
     Names,
     OneIn,
     SafeValue,
     Unit,
-    one_of,
 )
 from eddy.spec.vocabulary import Level, SampleType
-
-FeatureNames = Annotated[Many[Annotated[str, *one_of(FEATURES, "feature")]], Field(min_length=1, max_length=12)]
 
 
 class Source(Declared):

@@ -19,6 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from eddy.kernel.features import NAMES as FEATURES
 from eddy.spec import conditions, phrases, units
 from eddy.spec.diagnostics import Invalid, did_you_mean
 from eddy.spec.quantities import (
@@ -152,6 +153,9 @@ def one_of(names: tuple[str, ...], what: str) -> tuple[Any, ...]:
             raise Invalid("E131", f"'{name}' is no {what}", did_you_mean(name, names))
 
     return _checked(check, {"enum": list(names)})
+
+
+FeatureNames = Annotated[Many[Annotated[str, *one_of(FEATURES, "feature")]], Field(min_length=1, max_length=12)]
 
 
 def _level(value: object) -> bool | int | str:

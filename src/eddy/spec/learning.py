@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from eddy.spec.declared import Declared, FalsePositives, Many, Quantile, Rows
+from eddy.spec.declared import Declared, FalsePositives, FeatureNames, Many, Quantile, Rows
 from eddy.spec.vocabulary import Level
 
 Trees = Annotated[int, Field(ge=1, le=1000)]
@@ -35,11 +35,13 @@ class Learned(Declared):
     """A model: an isolation forest (Liu, Ting, Zhou 2008) and its life.
 
     Attributes:
+        features: Those that the first champion looks at; None: all that come in.
         threshold_permille: Quantile of the scores in training above which a window is anomalous.
         seed: Of the random generator; the same rows and seed give the same model.
     """
 
     learn: Literal["isolation-forest"] = "isolation-forest"
+    features: FeatureNames | None = None
     trees: Trees = 50
     subsample: int = Field(default=100, ge=2, le=4095)
     threshold_permille: Quantile = Field(default=980, alias="threshold")

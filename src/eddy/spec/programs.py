@@ -58,7 +58,7 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
         case Model():
             return _learning(app.models[item.model], columns(app, name))
         case Judge():
-            return {"model": _judged(app, item.model), "decide": item.decide}
+            return {"columns": judged(app, item.model)["features"], "devices": {}, "decide": item.decide}
         case Forward():
             return {"normal_every": item.normal_every}
         case Rule() | Filter():
@@ -75,17 +75,25 @@ def _pace(source: Source) -> dict[str, int]:
     return {"rate_hz": int(source.rate_hz)} if source.rate_hz.is_integer() else {"period_ms": round(1000 / source.rate_hz)}
 
 
-def _judged(app: App, model: str) -> dict[str, Any]:
-    """What a pool has to know of the model that it judges; its columns are those of the function that learns it."""
+def judged(app: App, model: str) -> dict[str, Any]:
+    """What judge and loop have to know of a model; its columns are those of the function that learns it."""
     learns = next((name for name, one in app.functions.items() if isinstance(one, Model) and one.model == model), None)
+    decide = next((one.decide for one in app.functions.values() if isinstance(one, Judge) and one.model == model), "majority")
     learned = app.models[model]
     trees = learned.pool.trees if learned.pool else (learned.trees,)
-    return {"name": model, **_learning(learned, columns(app, learns) if learns else None), "pool_trees": list(trees)}
+    replace = [learned.replace.when.alarms, learned.replace.when.within_ms] if learned.replace else []
+    return {
+        **_learning(learned, columns(app, learns) if learns else None),
+        "pool_trees": list(trees),
+        "replace": replace,
+        "decide": decide,
+    }
 
 
 def _learning(learned: Learned, features: tuple[str, ...] | None) -> dict[str, Any]:
     return {
         "features": list(features or ()),
+        "uses": list(learned.features or features or ()),
         "trees": learned.trees,
         "subsample": learned.subsample,
         "quantile": learned.threshold_permille,

@@ -4,9 +4,10 @@
     ["for", a, duration_ms]          a has held without a break for that much sample time
     ["compare", field, op, milli]    op is one of < <= > >= == !=; milli is a thousand times the number, so that it is an integer.
                                      The field "" is the value itself, a name that of a map, a decimal number the index in a list
-    ["anomalies", k, n]              k of the last n samples are anomalous: label 1 at index 1, as a model emits it. Behind a `forward` an
-                                     integer at index 3 says how many normal ones were held back before; where several origins were
-                                     merged, text at index 4 says whose it is: each is counted apart, and one suffices
+    ["anomalies", k, n]              k of the last n samples are anomalous: label 1 at index 1, as a model emits it; its news (label 3)
+                                     are none. Behind a `forward` an integer at index 3 says how many normal ones were held back before;
+                                     where several origins were merged, text at index 4 says whose it is: each is counted apart, and one
+                                     suffices
 
 Both sides of `and` and `or` are always looked at, since each may remember what it has seen. Samples that are missing for good break no
 `for`, and count as not anomalous (supplementary run rules, Western Electric 1956, know no missing values).
@@ -19,6 +20,7 @@ if MYPY:
     from collections.abc import Callable
     from typing import Any
 
+NEWS = 3  # label of what is not about a sample, see `eddy.kernel.functions.model`
 _MS = 1000000
 _COMPARE: "dict[str, Callable[[Any, Any], bool]]" = {
     "<": lambda a, b: a < b,
@@ -108,7 +110,7 @@ class Condition:
             held = value[3] if len(value) > 3 and isinstance(value[3], int) and value[3] > 0 else 0
             origin = value[4] if len(value) > 4 and isinstance(value[4], str) else ""
             labels = _shifted(counted.get(origin, [0] * node[2]), held)
-            counted[origin] = labels[1:] + [1 if value[1] == 1 else 0]
+            counted[origin] = labels if value[1] == NEWS else labels[1:] + [1 if value[1] == 1 else 0]
             return any(sum(labels) >= node[1] for labels in counted.values())
         first = self._evaluate(node[1], value, time_ns)
         if kind == "not":
