@@ -1,6 +1,6 @@
 """What the paper's settings see, computed beside a run."""
 
-from eddy.sim.bearing import SimulatedBearing
+from eddy.links.recordings.bearing import SimulatedBearing
 from eddy.sim.paper import compare
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from eddy.functions.features import compute
+from eddy.links.recordings.bearing import SimulatedBearing
 from eddy.links.recordings.recording import Recordings
 from eddy.links.recordings.runs import open_recordings
-from eddy.sim.bearing import SimulatedBearing
 
 FEATURES = ("kurtosis", "skewness", "mean")  # the paper's
 WINDOW_S = 0.5

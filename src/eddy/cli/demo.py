@@ -32,7 +32,6 @@ def pump(
     loss: Annotated[float, typer.Option(min=0, max=0.9, help="Share of frames that the line loses.")] = 0.0,
     corrupt: Annotated[float, typer.Option(min=0, max=0.5, help="Share of bytes that the line corrupts.")] = 0.0,
     seed: Annotated[int, typer.Option(min=1, max=2_147_483_562, help="The same seed plays the same run.")] = 1,
-    port: Annotated[str | None, typer.Option(help="Serial port of a real device, such as /dev/ttyUSB0; emulated without it.")] = None,
     features: Annotated[
         str | None, typer.Option(help="What the champion looks at: names separated by commas, or 'paper'; rms and two more without.")
     ] = None,
@@ -42,17 +41,26 @@ def pump(
         typer.Option(min=1, max=1000, help="Per mille of these that it calls normal, 980 without; 850 arranges one that cries wolf."),
     ] = None,
     heap: Annotated[bool, typer.Option(help="Find the smallest heap that completes, by bisection.")] = True,
-    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the knowledge base and the flash images in DIR.")] = None,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the app and all that hub, nodes and devices have in DIR.")] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a self-contained HTML report.")] = None,
 ) -> None:
     """A pump's bearing wears out: the device learns, warns, and gets better models over a 2,400-baud line.
 
-    Plays the Tiny-MLOps loop with a real MicroPython as the device, an emulated power line and the gateway.
+    Plays the app of `eddy init --template pump` as `eddy up` does, with a real MicroPython as the device and an emulated power line.
     """
-    from eddy.cli import console, outcome
+    import tempfile
+    import time
+    from contextlib import ExitStack
+
+    from eddy.cli import console, init, outcome, up
     from eddy.cli.progress import Display
     from eddy.sim import pump as stage
+    from eddy.sim.heap import smallest_heap
+    from eddy.sim.local import Local
+    from eddy.sim.outcome import collect
+    from eddy.spec.load import parse
+    from eddy.spec.write import text
 
     console.check_writable(json, report)
     settings = stage.Settings(
@@ -64,13 +72,32 @@ def pump(
         loss=loss,
         corrupt=corrupt,
         seed=seed,
-        port=port,
-        **_given(features=_names(features), train_windows=train, quantile=quantile),
-        measure_heap=heap,
-        folder=keep,
+        features=_names(features),
+        train_windows=train,
+        quantile=quantile,
     )
-    with Display(console.progress_console(), "pump") as display:
-        result = stage.run(settings, display.update)
+    with ExitStack() as stack:
+        display = stack.enter_context(Display(console.progress_console(), "pump"))
+        app = stage.app_of(settings, parse(init.example("pump").read_text(encoding="utf-8")))
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eddy-")))
+        console.write_text(folder / "eddy.yaml", text(app))
+        tell = lambda said: display.update({"event": said})  # noqa: E731
+        local = Local(app, folder, 0, {"speed": speed, "loss": loss, "corrupt": corrupt, "seed": seed}, tell)
+        events: list[Any] = []
+        started = time.monotonic()
+
+        def each(there: Any) -> None:
+            events.extend(there.events(events[-1].number if events else None))
+            for device in local.devices.values():
+                device.account()
+
+        up.here(local, app, folder / "eddy.yaml", 120, True, display, each)
+        seconds = time.monotonic() - started
+        found = None
+        if heap:
+            display.update({"doing": "looking for the smallest heap that completes"})
+            found = smallest_heap(folder / "heap", tell)
+        result = collect(settings, app, folder, list(local.devices.values()), events, seconds, found)
     console.result_console(json).print(outcome.of_run(result))
     if json is not None:
         console.write_json(json, result)
@@ -85,8 +112,3 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return PAPER if text == "paper" else tuple(name.strip() for name in text.split(","))
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that were given: a default is written once, where it is used."""
-    return {name: value for name, value in options.items() if value is not None}

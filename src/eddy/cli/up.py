@@ -11,6 +11,9 @@ from eddy.cli import client
 from eddy.cli.console import JSON_HELP
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eddy.sim.local import Local
     from eddy.spec.model import App
 
 HERE = "http://127.0.0.1:8787"
@@ -29,6 +32,9 @@ def up(
     speed: Annotated[int, typer.Option(min=1, max=200, help="How many times faster than real emulated lines run.")] = 1,
     wait: Annotated[float, typer.Option(min=1, help="Seconds until everything must run.")] = 120.0,
     once: Annotated[bool, typer.Option("--once", help="End when all sources have ended and everything has arrived.")] = False,
+    board: Annotated[
+        list[str], typer.Option(metavar="NAME=PORT", help="A real device at a serial port instead of a simulated one; may be repeated.")
+    ] = [],  # noqa: B006 (typer takes it as the default and does not change it)
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Run an app: place its functions, start them, and keep them running until Ctrl-C; with --hub, at nodes that are there already.
@@ -37,6 +43,7 @@ def up(
     """
     from eddy.cli import console
     from eddy.cli.progress import Display
+    from eddy.sim.local import Local
     from eddy.spec.load import load
 
     console.check_writable(json)
@@ -48,7 +55,8 @@ def up(
             with client.connect(hub, token_file) as there:
                 result = _apply(there, app, file, display, wait, lambda: None)
         else:
-            result = _here(app, file, state or file.parent / ".eddy", port, speed, wait, once, display, tell)
+            local = Local(app, state or file.parent / ".eddy", port, {"speed": speed}, tell, _boards(board, app))
+            result = here(local, app, file, wait, once, display)
     if json is not None:
         console.write_json(json, result)
 
@@ -72,15 +80,36 @@ def down(
         console.write_json(json, {"app": app})
 
 
-def _here(
-    app: "App", file: Path, folder: Path, port: int, speed: int, wait_s: float, once: bool, display: Any, tell: Any
-) -> dict[str, Any]:
-    """Everything on this machine, until Ctrl-C."""
-    from eddy.cli.joining import join
-    from eddy.sim.local import Local
+def _boards(given: list[str], app: "App") -> dict[str, str]:
+    from eddy.errors import SettingError
+    from eddy.spec.instances import nodes
 
+    boards = dict(one.partition("=")[::2] for one in given)
+    devices = [name for group, names in nodes(app).items() if app.nodes[group].tier == "device" for name in names]
+    for name, port in boards.items():
+        if name not in devices or not port:
+            raise SettingError(f"--board {name}={port}: write NAME=PORT with one of the app's devices ({', '.join(devices) or 'none'})")
+    return boards
+
+
+def here(
+    local: "Local", app: "App", file: Path, wait_s: float, once: bool, display: Any, each: "Callable[[client.Hub], None] | None" = None
+) -> dict[str, Any]:
+    """Everything on this machine, until Ctrl-C.
+
+    Args:
+        local: Not started yet.
+        app, file: What runs.
+        wait_s: Until all of it must run.
+        once: End when all data are through.
+        display: Where progress is shown.
+        each: Called now and then with the client of the hub.
+    """
+    from eddy.cli.joining import join
+
+    tell = lambda text: display.update({"event": text})  # noqa: E731
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
-    with Local(app, folder, port, speed, tell) as local:
+    with local:
         display.update({"doing": "starting the hub"})
         local.start_hub()
         with client.connect(local.url, None) as there:
@@ -89,9 +118,9 @@ def _here(
             result = _apply(there, app, file, display, wait_s, local.look)
             tell(f"the hub is at {local.url}: eddy status --hub {local.url}; Ctrl-C ends")
             try:
-                _keep(there, app, local, once, display)
+                _keep(there, app, local, once, display, each)
             except KeyboardInterrupt:
-                tell("stopping; what is kept stays in " + str(folder))
+                tell(f"stopping; what is kept stays in {local.folder}")
             result["progress"] = there.call("GET", f"apps/{app.name}/progress")
     return result
 
@@ -127,7 +156,7 @@ def _apply(there: client.Hub, app: "App", file: Path, display: Any, wait_s: floa
         time.sleep(_LOOK_S)
 
 
-def _keep(there: client.Hub, app: "App", local: Any, once: bool, display: Any) -> None:
+def _keep(there: client.Hub, app: "App", local: "Local", once: bool, display: Any, each: "Callable[[client.Hub], None] | None") -> None:
     """Until Ctrl-C, or until all data are through."""
     from eddy.errors import EddyError
     from eddy.sim.local import progress_of
@@ -135,7 +164,7 @@ def _keep(there: client.Hub, app: "App", local: Any, once: bool, display: Any) -
     due, ended, news = 0.0, 0, there.events(limit=1)
     number = news[-1].number if news else 0
     while True:
-        local.look()
+        local.look(_LOOK_S)
         if time.monotonic() >= due:
             due = time.monotonic() + _ASK_S
             try:
@@ -145,11 +174,12 @@ def _keep(there: client.Hub, app: "App", local: Any, once: bool, display: Any) -
                     display.update({"event": f"{event.node}: {event.kind} {event.instance} {event.text}".replace("  ", " ")})
             except EddyError:
                 continue  # the hub is down for a moment: everything placed goes on
+            if each is not None:
+                each(there)
             display.update({"doing": progress_of(said)})
             ended = ended + 1 if said["ended"] and said["ended"] >= _sources(there, app) and not said["pending"] else 0
             if once and ended > 2:
                 return
-        time.sleep(_LOOK_S)
 
 
 def _sources(there: client.Hub, app: "App") -> int:

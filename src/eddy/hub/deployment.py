@@ -177,7 +177,7 @@ class _Deployment:
         return [node.name for node in self._problem.nodes if may_be(source.private, node, owner)]
 
     def _holders(self, one: Wired, owner: str, charter: Charter) -> list[str]:
-        """Where copies are: of the same tier before others, never on a device, whose flash and line are not for that."""
+        """Where copies are: where it may run, of the same tier before others; never on a device, whose flash and line are too small."""
         if one.kind != "function" or not one.copies or owner not in self._nodes:
             return []
         able = [
@@ -188,6 +188,7 @@ class _Deployment:
             and node.name not in self._lost
             and charter.may_be_on(node.name)
             and self._cpu[one.instance].cpu_s_on(node) is not None
+            and (not self._cpu[one.instance].at or {node.name, node.tier} & set(self._cpu[one.instance].at))
         ]
         able.sort(key=lambda node: (node.tier != self._nodes[owner].tier, -node.ram_bytes, node.name))
         return [node.name for node in able[: one.copies]]

@@ -12,6 +12,7 @@ from eddy.kernel.comm import FABRIC
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
     from typing import Any
 
     from eddy.kernel.comm import DataComm
@@ -22,10 +23,10 @@ AGAIN_MS = 20000  # line time in which nothing is said twice in the same words
 class _Sent:
     """The last message about something."""
 
-    def __init__(self, data: bytes, handle: int) -> None:
+    def __init__(self, data: bytes, handle: int, now_ms: int) -> None:
         self.data = data
         self.handle: int | None = handle  # None once it has arrived
-        self.when_ms = 0
+        self.when_ms = now_ms  # it left; once it has arrived, when it did
 
 
 class Courier:
@@ -33,10 +34,12 @@ class Courier:
 
     Args:
         comm: The line.
+        arrived: Called with the bytes of each message that has arrived, and how long it took, ms.
     """
 
-    def __init__(self, comm: "DataComm") -> None:
+    def __init__(self, comm: "DataComm", arrived: "Callable[[int, int], None]" = lambda size, took_ms: None) -> None:
         self._comm = comm
+        self._arrived = arrived
         self._waiting: list[tuple[tuple[Any, ...], bytes]] = []  # oldest subject first; a dict keeps no order on MicroPython
         self._sent: dict[tuple[Any, ...], _Sent] = {}
 
@@ -59,9 +62,11 @@ class Courier:
             for subject in list(self._sent):
                 sent = self._sent[subject]
                 if sent.handle == handle:
-                    sent.handle, sent.when_ms = None, now_ms
-                    if outcome != "delivered":
+                    if outcome == "delivered":
+                        self._arrived(len(sent.data), now_ms - sent.when_ms)
+                    else:
                         del self._sent[subject]
+                    sent.handle, sent.when_ms = None, now_ms
         if any(sent.handle is not None for sent in self._sent.values()):
             return
         while self._waiting:
@@ -69,7 +74,7 @@ class Courier:
             last = self._sent.get(subject)
             if last and (last.data == data or subject[1] == HEARD) and now_ms - last.when_ms < AGAIN_MS:
                 continue
-            self._sent[subject] = _Sent(data, self._comm.send(FABRIC, data))
+            self._sent[subject] = _Sent(data, self._comm.send(FABRIC, data), now_ms)
             return
 
 

@@ -307,6 +307,10 @@ class Host:
             self._number += 1
             self._incidents.append([self._number, kind, instance, text])
 
+    def tell(self) -> None:
+        """Report with the next poll, whatever has changed."""
+        self._beat = None
+
     def _heard(self, stamp: int, number: int) -> None:
         """The hub has heard this node."""
         self._stamp, self._news = stamp, True

@@ -33,6 +33,7 @@ MESSAGE = 400  # bytes at most: under two seconds of a 2,400-baud line
 BEAT_MS = 30000
 SILENCE_MS = 3 * BEAT_MS  # line time without a word from the gateway, after which sinks with a safe value take it
 DOOR = "!"  # behind the name of a sink: its driver
+AHEAD = 16  # outputs that a consumer may be behind when a replay waits for it
 CHECKPOINT = 8192  # bytes of log between two snapshots in flash
 _MAX_OBJECT = 16384
 _SOURCE = "source"
@@ -87,11 +88,18 @@ class Station:
         self._readings: list[Any] = []
         self._time_ns = 0
         self._over = False
+        self._told = False
         self.counts = {"chunks": 0, "outputs": 0, "faults": 0}
 
     def finished(self) -> bool:
         """The sensor's data have ended, and nothing more is to be said."""
-        return self._over and self._courier.idle() and self._comm.quiet() and not self._pending()
+        if not (self._over and self._courier.idle() and self._comm.quiet()) or self._pending(0) or self._near:
+            return False
+        if not self._told:  # what it said last was before its last words were acknowledged
+            self._told = True
+            self._host.tell()
+            return False
+        return True
 
     def step(self) -> int:
         """One turn: the line, the host, then one chunk of samples.
@@ -169,10 +177,10 @@ class Station:
 
     def _calm(self) -> bool:
         """Whether a replay may go on: what it gave before is through."""
-        return not self._pending() and not self._near
+        return not self._pending(AHEAD) and not self._near
 
-    def _pending(self) -> bool:
-        return any(replica.pending() > 16 for replica in [self._host.replica(name) for name in self._host.owns()] if replica)
+    def _pending(self, most: int) -> bool:
+        return any(replica.pending() > most for replica in [self._host.replica(name) for name in self._host.owns()] if replica)
 
     def _through(self, name: str, programs: "list[Any]", chunk: "Any") -> None:
         if name not in self._stages:

@@ -1,14 +1,17 @@
 """Driver `replay`: recordings and tables, played as if they were measured now."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eddy.errors import DataError, SettingError
 from eddy.links.pace import Pace
 from eddy.links.table import MISSING, Table
+
+if TYPE_CHECKING:
+    from eddy.links.recordings.recording import Problem, Recordings
 
 CHUNK = 4096
 """Samples in a chunk of a fast signal: 8 KiB, so that a journal or a line is never blocked for long."""
@@ -23,7 +26,8 @@ class Replay:
     Args:
         data: What to play:
             `ims:RUN#BEARING`, for example `ims:2nd_test#1`: that run of the NASA/IMS recordings, found below the folder EDDY_DATA;
-            `recordings:PATH#BEARING`: any recordings that `eddy.links.recordings` reads; both give chunks `[int16 samples, period_ns]`;
+            `recordings:PATH#BEARING`: any recordings that `eddy.links.recordings` reads;
+            `rig:SEED#BEARING`: a simulated test rig, see `eddy.links.recordings.bearing`; these give chunks `[int16 samples, period_ns]`;
             `csv:FILE#COLUMN` or `#COLUMN,COLUMN`: integers or maps of integers, see `eddy.links.table`.
         rate_hz: Of recordings, the rate that they are sub-sampled to (their own when None); of a table without times, its rows a second.
         period_ms: Likewise, for slow tables: milliseconds between two rows.
@@ -60,10 +64,8 @@ class Replay:
             period_ns = period_ms * _MS_NS if period_ms else _SECOND_NS // rate_hz if rate_hz else None
             self._table = Table(Path(name), part.split(","), delimiter, decimal, scale, time, time_format, period_ns, missing)
             samples = iter(self._table)
-        elif kind in ("ims", "recordings") and colon:
-            samples = _chunks(_ims(name) if kind == "ims" else Path(name), part, rate_hz)
         else:
-            raise SettingError(f"{data!r} is nothing to replay: use ims:RUN#BEARING, recordings:PATH#BEARING or csv:FILE#COLUMN")
+            samples = _chunks(recordings(data), rate_hz)
         self._pace = Pace(islice(samples, resume, None), speed)
 
     @property
@@ -87,10 +89,33 @@ def _ims(run: str) -> Path:
     return max(found, key=lambda path: sum(file.stat().st_size for file in path.iterdir()))
 
 
-def _chunks(path: Path, bearing: str, rate_hz: int | None) -> Iterator[tuple[int, Any]]:
-    from eddy.links.recordings.runs import open_recordings, subsample
+def recordings(data: str, on_problem: "Callable[[Problem], None] | None" = None) -> "Recordings":
+    """The recordings that `data` names, see `Replay`.
 
-    for recording in open_recordings(path, [bearing] if bearing else []):
+    Args:
+        on_problem: See `eddy.links.recordings.runs.open_recordings`.
+
+    Raises:
+        SettingError: It names none.
+        DataError: There are none.
+    """
+    from eddy.links.recordings.bearing import SimulatedBearing
+    from eddy.links.recordings.runs import open_recordings
+
+    kind, colon, where = data.partition(":")
+    name, _, part = where.partition("#")
+    if kind == "rig" and name.isdigit():
+        return SimulatedBearing(bearings=[part] if part else [], seed=int(name))
+    if kind not in ("ims", "recordings") or not colon:
+        known = "ims:RUN#BEARING, recordings:PATH#BEARING, rig:SEED#BEARING or csv:FILE#COLUMN"
+        raise SettingError(f"{data!r} is nothing to replay: use {known}")
+    return open_recordings(_ims(name) if kind == "ims" else Path(name), [part] if part else [], on_problem=on_problem)
+
+
+def _chunks(recorded: "Recordings", rate_hz: int | None) -> Iterator[tuple[int, Any]]:
+    from eddy.links.recordings.recording import subsample
+
+    for recording in recorded:
         rate = rate_hz or recording.rate_hz
         period_ns = _SECOND_NS // rate
         signal = subsample(recording.counts, recording.rate_hz, rate)[0].astype("<i2")

@@ -21,6 +21,9 @@ BEAT_S = 0.5
 SILENT_MS = 90_000
 """Line time after which a device that has said nothing counts as silent: three of its own beats."""
 
+LARGE = 1000
+"""Bytes of a message whose arrival is worth telling."""
+
 _REOPEN_S = 2.0
 
 
@@ -38,6 +41,7 @@ class Line:
     port: str
     speed: int = 1
     owned: list[str] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda text: None
 
     def __post_init__(self) -> None:
         self._clock = SystemClock(self.speed)
@@ -85,8 +89,13 @@ class Line:
         if self._comm is None or self._courier is None:
             self._link = SerialLink(self.port)
             self._comm = DataComm(self._link, primary=True, max_object=1 << 16)
-            self._courier = Courier(self._comm)
+            self._courier = Courier(self._comm, self._arrived)
         return self._comm, self._courier
+
+    def _arrived(self, size: int, took_ms: int) -> None:
+        """Tell of what takes the line for long: another champion, or a function that moves here."""
+        if size >= LARGE:
+            self.tell(f"{size} bytes to {self.name} in {took_ms / 1000:.2f} s of line")
 
     def _say(self, data: bytes) -> list[tuple[str, bytes]]:
         try:
@@ -110,7 +119,7 @@ class Lines:
     """
 
     def __init__(self, devices: dict[str, tuple[str, int]], tell: Callable[[str], None]) -> None:
-        self._lines = [Line(name, *at) for name, at in devices.items()]
+        self._lines = [Line(name, *at, tell=tell) for name, at in devices.items()]
         self._lost: dict[str, float] = {}
         self._tell = tell
 

@@ -6,9 +6,9 @@ from eddy.planner.from_app import problem
 from eddy.planner.learning import with_loops
 from eddy.planner.privacy import Labels, labels
 from eddy.planner.wired import Wired
-from eddy.spec.instances import Instance, expand
+from eddy.spec.instances import Instance, expand, nodes
 from eddy.spec.model import App
-from eddy.spec.programs import Program, program
+from eddy.spec.programs import Program, for_node, program
 from eddy.spec.vocabulary import LEVELS
 
 
@@ -29,6 +29,8 @@ def wiring(app: App) -> list[Wired]:
 
 
 def _wired(app: App, instance: Instance, does: Program, comes: Labels, out: Mapping[str, Labels]) -> Wired:
+    if instance.kind == "source":
+        does = for_node(does, nodes(app)[app.sources[instance.of].at].index(instance.at[0]))
     function = app.functions[instance.of] if instance.kind == "function" else None
     sink = app.sinks[instance.of] if instance.kind == "sink" else None
     levels = {label.level for label in out.get(instance.name, ())} if sink is None else set()

@@ -10,7 +10,7 @@ from eddy.links import driver, micropython
 from eddy.sim.line import LineProcess, start_line
 from eddy.spec.instances import nodes
 from eddy.spec.model import App
-from eddy.spec.programs import program
+from eddy.spec.programs import for_node, program
 
 BAUD = 2400
 
@@ -23,21 +23,27 @@ class Device:
         folder: Of the device: its flash image.
         app: The app.
         key: Public key with which the hub signs.
-        speed: How many times faster than real the line runs.
+        line: Of `start_line`: `speed`, and what disturbs it.
         tell: Called with a sentence when the device fails.
 
     Attributes:
         port: Of its line, for the gateway.
         running: The interpreter.
+        figures: What it said at its end; empty before.
+        chunks: How often its sensor has given something.
+        accounts: Of the line, one after the other.
     """
 
-    def __init__(self, name: str, folder: Path, app: App, key: bytes, speed: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, name: str, folder: Path, app: App, key: bytes, line: dict[str, Any], tell: Callable[[str], None]) -> None:
         self.name = name
         self.port = ""
+        self.chunks = 0
+        self.figures: dict[str, Any] = {}
+        self.accounts: list[dict[str, Any]] = []
         self.running: micropython.Device | None = None
         self._folder = folder
         self._key = key
-        self._speed = speed
+        self._options = line
         self._tell = tell
         self._line: LineProcess | None = None
         self._sensor: Any = None
@@ -49,10 +55,10 @@ class Device:
     def start(self) -> None:
         """Lay its line and switch it on; it goes on from what its flash holds."""
         if self._line is None:
-            self._line = start_line(baud=BAUD, speed=self._speed)
+            self._line = start_line(baud=BAUD, **self._options)
             self.port = self._line.gateway_port
         image = micropython.provision(self._folder, {"device": self.name, "node": True, "key": self._key})
-        self.running = micropython.start(image, self._line.device_port, self._speed)
+        self.running = micropython.start(image, self._line.device_port, self._options["speed"])
         self._selector.register(self.running.fileno(), selectors.EVENT_READ)
 
     def turn(self) -> None:
@@ -69,9 +75,15 @@ class Device:
         if self._asked and self._program:
             self._answer()
 
+    def account(self) -> None:
+        """Close an account of the line."""
+        if self._line is not None:
+            self.accounts.append(dict(self._line.mark()))
+
     def switch_off(self) -> None:
         """Take its power away."""
         if self.running is not None:
+            self.figures = {**(self.running.figures or {}), "interpreter": self.running.interpreter}
             self._selector.unregister(self.running.fileno())
             self.running.kill()
             self.running, self._asked = None, False
@@ -80,6 +92,7 @@ class Device:
         """Take power and line away."""
         self.switch_off()
         if self._line is not None:
+            self.account()
             self._line.close()
 
     def _answer(self) -> None:
@@ -95,6 +108,7 @@ class Device:
             self._asked = False
             return
         if self._heard:
+            self.chunks += 1
             time_ns, (samples, period_ns) = self._heard.pop(0)
             self.running.play(bytes(samples), time_ns, period_ns)
             self._asked = False
@@ -106,4 +120,4 @@ def _sensor(app: App, name: str) -> list[Any] | None:
     there = [one for one, source in app.sources.items() if name in groups.get(source.at, [])]
     if len(there) > 1:
         raise SettingError(f"{name} has {len(there)} sources ({', '.join(there)}): a simulated device has one sensor")
-    return program(app, "source", there[0]) if there else None
+    return for_node(program(app, "source", there[0]), groups[app.sources[there[0]].at].index(name)) if there else None

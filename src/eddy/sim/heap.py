@@ -4,6 +4,7 @@ MicroPython's own `mem_peak` ignores collection, so the limit itself is lowered 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 STEP = 4096
 FLOOR = 96 * 1024
@@ -29,3 +30,8 @@ def smallest(limit: int, completes: Callable[[int], bool]) -> int | None:
         else:
             low = middle + 1
     return high * STEP
+
+
+def smallest_heap(folder: "Path", progress: "Callable[[str], None]") -> "int | None":
+    """Replaced."""
+    return None

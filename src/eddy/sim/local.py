@@ -4,6 +4,7 @@ Everything is what it would be on many machines: nodes join with tokens, links a
 survives in the folder. A process that ends is started again.
 """
 
+import select
 import signal
 import subprocess
 import sys
@@ -81,23 +82,34 @@ class Local:
         app: Checked.
         folder: Where their state stays from one run to the next.
         port: Of the hub's API; 0 for a free one.
-        speed: How many times faster than real emulated lines run.
+        line: Options of emulated lines, see `eddy.sim.line.start_line`; `speed` at least.
         tell: Called with sentences for people.
+        boards: {device: serial port} of real ones, which are not simulated.
 
     Attributes:
         url: Of the hub.
+        folder: As given.
         processes: By name; `hub` and the nodes.
         devices: By name.
     """
 
-    def __init__(self, app: App, folder: Path, port: int, speed: int, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        app: App,
+        folder: Path,
+        port: int,
+        line: dict[str, Any],
+        tell: Callable[[str], None],
+        boards: Mapping[str, str] | None = None,
+    ) -> None:
         self.url = ""
         self.processes: dict[str, Process] = {}
         self.devices: dict[str, Device] = {}
         self._app = app
-        self._folder = folder.resolve()
+        self.folder = folder.resolve()
         self._port = port
-        self._speed = speed
+        self._line = line
+        self._boards = boards or {}
         self._tell = tell
 
     def __enter__(self) -> "Local":
@@ -112,7 +124,7 @@ class Local:
         Raises:
             DeviceFailed: It ends, or says nothing for a minute.
         """
-        folder = self._folder / "hub"
+        folder = self.folder / "hub"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "api.url").unlink(missing_ok=True)
         listen = self._endpoint("hub")
@@ -123,7 +135,7 @@ class Local:
         end = time.monotonic() + _PATIENCE_S
         while not (folder / "api.url").exists():
             if hub.running.poll() is not None or time.monotonic() > end:
-                said = (self._folder / "hub.log").read_text(errors="replace").strip().splitlines()
+                said = (self.folder / "hub.log").read_text(errors="replace").strip().splitlines()
                 raise DeviceFailed(f"the hub could not start: {said[-1] if said else 'it said nothing'}")
             time.sleep(_LOOK_S)
         self.url = (folder / "api.url").read_text()
@@ -138,10 +150,14 @@ class Local:
         tiers = {name: self._app.nodes[group].tier for group, names in groups.items() for name in names}
         behind: dict[str, list[str]] = {}
         for name in (name for name, tier in tiers.items() if tier == "device"):
-            device = self.devices[name] = self._device(name)
-            behind.setdefault(self._gateway(name, tiers), []).append(f"{name}={device.port}@{self._speed}")
+            if name in self._boards:
+                place = f"{name}={self._boards[name]}"
+            else:
+                device = self.devices[name] = self._device(name)
+                place = f"{name}={device.port}@{self._line['speed']}"
+            behind.setdefault(self._gateway(name, tiers), []).append(place)
         for name in self._places():
-            folder = self._folder / "nodes" / name
+            folder = self.folder / "nodes" / name
             identity = Identity.load_or_create(folder / "identity", name)
             if identity.expires() is None:
                 join(identity)
@@ -150,13 +166,20 @@ class Local:
             command += ["--tier", tiers[name], "--listen", self._endpoint(name), "--connect", *others]
             self._process(name, [*command, "--device", *behind.get(name, [])])
 
-    def look(self) -> None:
-        """Start again what has ended, and let devices hear what their sensors hear."""
+    def look(self, wait_s: float = 0.0) -> None:
+        """Start again what has ended, and let devices hear what their sensors hear; for so long, or a little longer."""
         for process in self.processes.values():
             if said := process.revive():
                 self._tell(said)
-        for device in self.devices.values():
-            device.turn()
+        end = time.monotonic() + wait_s
+        while True:
+            for device in self.devices.values():
+                device.turn()
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            running = [device.running for device in self.devices.values() if device.running and device.running.figures is None]
+            select.select(running, [], [], left)
 
     def close(self) -> None:
         """End everything; state stays in the folder."""
@@ -182,14 +205,14 @@ class Local:
         raise SettingError(f"{device} has no link to a gateway: declare one, such as {device}-gw")
 
     def _device(self, name: str) -> Device:
-        key = SigningKey.load_or_create(self._folder / "hub" / "signing.key").public_bytes()
-        device = Device(name, self._folder / "devices" / name, self._app, key, self._speed, self._tell)
+        key = SigningKey.load_or_create(self.folder / "hub" / "signing.key").public_bytes()
+        device = Device(name, self.folder / "devices" / name, self._app, key, self._line, self._tell)
         device.start()
         return device
 
     def _endpoint(self, name: str) -> str:
         """Where a node listens: a free port at first run, the same from then on, so that others find it again."""
-        file = self._folder / "endpoints" / name
+        file = self.folder / "endpoints" / name
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(free_endpoint("tls"))
@@ -197,7 +220,7 @@ class Local:
 
     def _process(self, name: str, command: list[str]) -> Process:
         where = self._app.folder.resolve()  # files that drivers name are beside the app
-        process = self.processes[name] = Process(name, [sys.executable, "-m", *command], where, self._folder / f"{name}.log")
+        process = self.processes[name] = Process(name, [sys.executable, "-m", *command], where, self.folder / f"{name}.log")
         return process
 
 

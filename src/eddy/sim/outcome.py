@@ -1,23 +1,28 @@
-"""What a staged run has left in the knowledge base and on the lines, as plain data for tables, JSON and the report."""
+"""What a run of the pump application has left in its knowledge base and on the lines, as plain data for tables, JSON and the report."""
 
 import json
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
+from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.records import NORMAL, TRAINING
+from eddy.links.micropython import HEAP_BYTES
+from eddy.links.recordings.bearing import SimulatedBearing
 from eddy.links.recordings.recording import Recordings
-from eddy.sim.bearing import SimulatedBearing
+from eddy.loop import Loop
+from eddy.loop.drivers import folder_of
+from eddy.sim.devices import BAUD, Device
 from eddy.sim.paper import compare
-
-if TYPE_CHECKING:
-    from eddy.loop import Loop
-    from eddy.sim.pump import Settings
-    from eddy.sim.station import Station
+from eddy.sim.pump import MODEL, Settings, heard_by
+from eddy.spec.model import App
 
 _ONE = 65536
+_DELIVERY = re.compile(r"(?P<bytes>[0-9]+) bytes to (?P<device>.+) in (?P<seconds>[0-9.]+) s of line")
 _SCALES = dict.fromkeys(("kurtosis", "skewness", "crest_factor"), 1000)
 """Fixed point of the features without a unit; the others are sixteenths of a count."""
 
@@ -30,30 +35,44 @@ ARRANGED_BELOW = 950
 _LABELS = ("normal", "anomalous", "training")
 
 
-def collect(settings: "Settings", loop: "Loop", stations: Sequence["Station"], problems: list[str], seconds: float) -> dict[str, Any]:
-    """The result of `eddy demo pump`; `dashboard.report` names its parts."""
-    told = [_Told(loop, station) for station in stations]
-    first = told[0]
-    recordings = stations[0].recordings
-    source = recordings.source if recordings else f"the board at {settings.port}"
-    last = max((index for _, index, _ in stations[0].played), default=0)
-    last = min([last, *(file for test, file in _SHUT_DOWN.items() if test in source)])
-    paper = compare(recordings, settings.train_windows, settings.seed, last) if recordings else None
-    return {
-        "source": source,
+def collect(
+    settings: Settings, app: App, folder: Path, devices: Sequence[Device], events: Iterable[Any], seconds: float, heap_bytes: int | None
+) -> dict[str, Any]:
+    """The result of `eddy demo pump`; `dashboard.report` names its parts.
+
+    Args:
+        settings, app: What was played.
+        folder: Where hub, nodes and devices kept what they have.
+        devices: Switched off.
+        events: Of the hub, `eddy.hub.view.Event`.
+        seconds: How long it took.
+        heap_bytes: The smallest heap with which a device does its work; None where that was not looked for.
+    """
+    problems: list[str] = []
+    heard = [heard_by(app, number, lambda problem: problems.append(str(problem))) for number in range(len(devices))]
+    base = KnowledgeBase(folder_of(folder / "nodes" / "gw", MODEL) / "knowledge.db")
+    loop = Loop(base, device_class=MODEL)
+    deliveries = [(one.time_ms, one.text) for one in events if one.kind == "line"]
+    told = [_Told(loop, device, recordings, deliveries) for device, recordings in zip(devices, heard, strict=True)]
+    learned, first = app.models[MODEL], told[0]
+    last = first.times[-1][1] if first.times else 0
+    last = min([last, *(file for test, file in _SHUT_DOWN.items() if test in heard[0].source)])
+    paper = compare(heard[0], learned.train.first_rows, settings.seed, last)
+    result = {
+        "source": heard[0].source,
         "seconds": round(seconds, 1),
-        "device": first.device(settings.heap_bytes),
+        "device": first.device(heap_bytes),
         "devices": [one.summary() for one in told],
         "first_alarm_file": first.first_alarm(),
-        "onset_file": _onset(recordings, settings.bearing),
+        "onset_file": _onset(heard[0], settings.bearing),
         "last_file": last,
-        "windows": sum(one.count("windows") for one in told),
+        "windows": sum(one.windows() for one in told),
         "alarms": [alarm for one in told for alarm in one.alarms()],
         "champions": [row for one in told for row in one.champions()],
         "deployments": [row for one in told for row in one.deployments()],
         "false_positives": first.false_positives(),
         "paper_settings": paper,
-        "line": _line(stations),
+        "line": _line(devices),
         "line_series": first.line_series(),
         "series": [row for one in told for row in one.series()],
         "features": first.features(),
@@ -62,33 +81,34 @@ def collect(settings: "Settings", loop: "Loop", stations: Sequence["Station"], p
         "decisions": [row for one in told for row in one.decisions()],
         "events": [row for one in told for row in one.events()],
         "settings": {name: _text(value) for name, value in vars(settings).items() if value is not None},
-        "notes": _notes(settings, told, paper) + problems,
+        "notes": _notes(learned.threshold_permille, learned.train.first_rows, told, paper) + problems,
     }
+    base.close()
+    return result
 
 
-def _onset(recordings: Recordings | None, bearing: str) -> int | None:
+def _onset(recordings: Recordings, bearing: str) -> int | None:
     """The first recording with the fault in it, where that is known."""
     if isinstance(recordings, SimulatedBearing):
         return recordings.onset_index
-    source = recordings.source if recordings else ""
-    return next((file for (test, which), file in _KNOWN_ONSET.items() if test in source and which == bearing), None)
+    return next((file for (test, which), file in _KNOWN_ONSET.items() if test in recordings.source and which == bearing), None)
 
 
 def _text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _notes(settings: "Settings", told: Sequence["_Told"], paper: dict[str, Any] | None) -> list[str]:
+def _notes(quantile: int, rows: int, told: Sequence["_Told"], paper: dict[str, Any] | None) -> list[str]:
     """What a reader has to know to judge the figures."""
-    notes = ["A recording is played when the line is quiet: in the field minutes pass between two of them, here none."]
-    if settings.quantile < ARRANGED_BELOW:
+    notes = ["Recordings follow each other as fast as the device can take them: in the field minutes pass between two of them."]
+    if quantile < ARRANGED_BELOW:
         notes.append(
-            f"Arranged: the device calibrates its own champion so that {1000 - settings.quantile} of 1,000 training windows are called "
+            f"Arranged: the device calibrates its own champion so that {1000 - quantile} of 1,000 training windows are called "
             "anomalous. It cries wolf, and the paper's rule replaces it."
         )
     for one in told:
         if not one.champions():
-            notes.append(f"{one.name} has no champion: it heard {one.count('windows')} windows and trains on {settings.train_windows}.")
+            notes.append(f"{one.name} has no champion: it heard {one.windows()} windows and trains on {rows}.")
         false = one.false_positives()
         if len(false) > 1:
             text = ", then ".join(f"{row['false_positives']} in {row['windows']:,} windows" for row in false)
@@ -114,49 +134,54 @@ def _sees(row: dict[str, Any]) -> str:
 class _Told:
     """What one device told, and what was made of it."""
 
-    def __init__(self, loop: "Loop", station: "Station") -> None:
+    def __init__(self, loop: Loop, device: Device, recordings: Recordings, deliveries: Iterable[tuple[int, str]]) -> None:
         self._loop = loop
         self._base = loop.base
-        self._station = station
-        self.name = station.name
-        self.saturated = station.saturated
-        self._times = [time_ns for time_ns, _, _ in station.played]
-        self._figures: dict[str, Any] = (station.device.figures if station.device else None) or {}
+        self._device = device
+        self._recordings = recordings
+        self._deliveries = [found for _, text in deliveries if (found := _DELIVERY.fullmatch(text)) and found["device"] == device.name]
+        self.name = device.name
+        self.saturated = 0
+        self.times: list[tuple[int, int]] = []
+        for recording in recordings:
+            self.times.append((recording.time_ns, recording.index))
+            self.saturated += recording.saturated
         self._champions = loop.base.table("champions", self.name)
 
     def file(self, time_ns: int) -> int:
         """Index of the recording that was playing at a sample time; 0 when none was played here."""
-        if not self._times:
+        if not self.times:
             return 0
-        return self._station.played[max(0, bisect_right(self._times, time_ns) - 1)][1]
+        return self.times[max(0, bisect_right(self.times, (time_ns, 1 << 62)) - 1)][1]
 
-    def count(self, what: str) -> int:
-        """One of the device's own counts."""
-        counts: dict[str, int] = self._figures.get("counts", {})
-        return counts.get(what, 0)
+    def windows(self) -> int:
+        """That the device has seen."""
+        counts: dict[str, int] = self._device.figures.get("counts", {})
+        return counts.get("outputs", 0)
 
-    def device(self, heap_bytes: int) -> dict[str, Any]:
+    def device(self, peak_bytes: int | None) -> dict[str, Any]:
         """The interpreter that ran."""
-        device = self._station.device
-        heap = heap_bytes if device and device.heap_bytes else 0
-        return {"interpreter": self.interpreter(), "heap_bytes": heap, "peak_heap_bytes": None}
+        real = self.interpreter() == "micropython"
+        return {"interpreter": self.interpreter(), "heap_bytes": HEAP_BYTES if real else 0, "peak_heap_bytes": peak_bytes}
 
     def interpreter(self) -> str:
-        """As the device itself said when it started."""
-        boots = [json.loads(row["value"]) for row in self._base.table("events", self.name) if row["kind"] == "boot"]
-        return str(boots[-1]["interpreter"]) if boots else "unknown"
+        """As the device itself says."""
+        return str(self._device.figures.get("interpreter", "unknown"))
 
     def summary(self) -> dict[str, Any]:
         """The device in one row."""
+        gaps = self._base.table("gaps", self.name)
         return {
             "device": self.name,
-            "source": self._station.recordings.source if self._station.recordings else "",
+            "source": self._recordings.source,
             "interpreter": self.interpreter(),
-            "recordings": len(self._station.played),
-            "saturated_samples": self._station.saturated,
+            "recordings": len(self.times),
+            "saturated_samples": self.saturated,
             "first_alarm_file": self.first_alarm(),
             "first_rule_alarm_file": self._first("rule"),
-            **self._figures.get("counts", {}),
+            "windows": self.windows(),
+            "reported": len(self._base.windows(self.name)),
+            "lost": sum(gap["last"] - gap["first"] + 1 for gap in gaps),
         }
 
     def alarms(self) -> list[dict[str, Any]]:
@@ -188,7 +213,7 @@ class _Told:
         for row, until_ns in zip(self._champions, [row["since_ns"] for row in self._champions[1:]] + [None], strict=False):
             mine = [w for w in windows if w.label != TRAINING and w.model_sequence == row["sequence"]]
             first = min((w.position for w in mine), default=0)
-            end = min((w.position for w in windows if until_ns is not None and w.time_ns >= until_ns), default=self.count("windows"))
+            end = min((w.position for w in windows if until_ns is not None and w.time_ns >= until_ns), default=self.windows())
             out.append(
                 {
                     "device": self.name,
@@ -218,22 +243,24 @@ class _Told:
         }
 
     def deployments(self) -> list[dict[str, Any]]:
-        """Packages as the line emulator saw them go over."""
-        rows = {one.sequence: one for one in self._loop.registry.deployments(self.name)}
+        """Packages, and what the gateway saw of their way over the line."""
+        sent = [one for one in self._loop.registry.deployments(self.name) if one.data]
+        took = self._deliveries[-len(sent) :] if sent else []
         out = []
-        for sent in self._station.deployments:
-            model = rows[sent.sequence].model
-            trees = Forest.from_wire(self._loop.registry.model(model).wire).trees if model else 0
+        for one, delivery in zip(sent, took, strict=False):
+            trees = Forest.from_wire(self._loop.registry.model(one.model).wire).trees if one.model else 0
+            size, seconds = int(delivery["bytes"]), float(delivery["seconds"])
+            told = [event for event in self._base.events(self.name) if event.value.get("sequence") == one.sequence]
             out.append(
                 {
                     "device": self.name,
-                    "file": sent.file,
-                    "sequence": sent.sequence,
+                    "file": self.file(told[0].time_ns) if told else None,
+                    "sequence": one.sequence,
                     "trees": trees,
-                    "wire_bytes": sent.wire_bytes,
-                    "line_seconds": round(sent.line_seconds, 3),
-                    "channel_use": round(sent.channel_use, 4),
-                    "state": rows[sent.sequence].state,
+                    "wire_bytes": size,
+                    "line_seconds": seconds,
+                    "channel_use": round(min(1.0, size * 10 / BAUD / seconds), 4) if seconds else None,
+                    "state": one.state,
                 }
             )
         return out
@@ -306,7 +333,7 @@ class _Told:
 
     def line_series(self) -> list[dict[str, Any]]:
         """Share of the time that the line was busy, account by account."""
-        marks = [mark for mark in self._station.marks if mark["elapsed_s"] > 0]
+        marks = [mark for mark in self._device.accounts if mark["elapsed_s"] > 0]
         return [{"t_s": mark["last_byte_s"], "busy": mark["channel_use"]} for mark in marks]
 
 
@@ -315,11 +342,11 @@ def _natural(row: Sequence[int]) -> dict[str, float]:
     return {name: round(value / _SCALES.get(name, 16), 4) for name, value in zip(NAMES, row, strict=True)}
 
 
-def _line(stations: Sequence["Station"]) -> dict[str, Any]:
+def _line(devices: Sequence[Device]) -> dict[str, Any]:
     """All lines together."""
     total = {"bytes": 0, "frames": 0, "retransmitted": 0, "busy_s": 0.0, "lost_frames": 0, "corrupted_bytes": 0, "collisions": 0}
-    for station in stations:
-        for mark in station.marks:
+    for device in devices:
+        for mark in device.accounts:
             for name in total:
                 total[name] += mark.get(name, 0)
     return total

@@ -104,7 +104,8 @@ class Replay(Source):
     """Plays recordings and tables.
 
     Attributes:
-        data: `ims:RUN#BEARING`, `recordings:PATH#BEARING` or `csv:FILE#COLUMN`.
+        data: `ims:RUN#BEARING`, `recordings:PATH#BEARING`, `rig:SEED#BEARING` or `csv:FILE#COLUMN`; of several bearings, `#1,2`, each
+            node of the source gets one, in turn.
         speed: 1 for real time, more for faster, 0 for as fast as samples are taken.
         scale: Of tables: counts per unit.
         time: Of tables: columns that make up the time.

@@ -14,7 +14,7 @@ QUANTILE = rf"quantile ({NUMBER})%"
 ROWS = r"([1-9][0-9]{0,8}) windows"
 FALSE_POSITIVES = rf"([1-9][0-9]{{0,8}}) false positives? in ({_DURATION})"
 RING = r"dev|test|prod|canary [1-9][0-9]{0,8}"
-DATA = r"(?:ims|recordings):[^#]+(?:#.+)?|csv:[^#]+#.+"
+DATA = r"(?:ims|recordings|rig):[^#]+(?:#.+)?|csv:[^#]+#.+"
 AT_MOST = r"< ([0-9.]+\s*%)"
 TASK = rf"(?:retrain (?P<model>{NAME})|move (?P<function>{NAME}) to (?P<node>{NAME}))"
 EXPECTATION = (
@@ -67,7 +67,7 @@ def ring(text: str) -> str:
 
 def data(text: str) -> str:
     """What a replay plays, as it was."""
-    _match(text, DATA, "ims:2nd_test#1, recordings:FOLDER#1 or csv:FILE#COLUMN")
+    _match(text, DATA, "ims:2nd_test#1, recordings:FOLDER#1, rig:SEED#1 or csv:FILE#COLUMN")
     return text
 
 

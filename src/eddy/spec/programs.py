@@ -30,6 +30,15 @@ def program(app: App, kind: str, name: str) -> Program:
     return [*item.program, _arguments(app, item, name)]
 
 
+def for_node(does: Program, number: int) -> Program:
+    """The program of a source on the n-th node of its kind: of several recordings each node gets one, in turn."""
+    kind, _, which = str(does[2].get("data", "")).partition("#")
+    several = which.split(",")
+    if len(several) < 2 or kind.startswith("csv:"):
+        return does
+    return [*does[:2], {**does[2], "data": f"{kind}#{several[number % len(several)].strip()}"}]
+
+
 def columns(app: App, name: str) -> tuple[str, ...] | None:
     """The names of the numbers in the rows that a model takes in; None when they are not known, or not the same from everywhere."""
     function = app.functions[name]

@@ -5,7 +5,7 @@ import pytest
 
 from eddy.errors import SettingError
 from eddy.links.recordings.recording import Recording
-from eddy.sim.bearing import Fault, Geometry, Rig, SimulatedBearing
+from eddy.links.recordings.bearing import Fault, Geometry, Rig, SimulatedBearing
 
 SHAFT_HZ = 2000 / 60
 
