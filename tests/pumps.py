@@ -1,66 +1,91 @@
-"""A pump with its device, as the gateway meets it: the kernel's own forest, outboxes and package check, without sensor and line."""
+"""A pump and its site, wired as an app is: the model on the pump and its forward, and the judge and the loop at the gateway."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eddy.kernel.codec import decode, encode
 from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
-from eddy.kernel.hop import Outbox
-from eddy.kernel.package import open_package
-from eddy.kernel.store import RamStore
-from eddy.kernel.trainer import Trainer
+from eddy.kernel.function import Sample
+from eddy.kernel.functions.forward import Forward
+from eddy.kernel.functions.model import NEWS, Model
 from eddy.knowledge.base import KnowledgeBase
 from eddy.loop import Loop, LoopSettings
 from eddy.models.create import Search
 from eddy.models.engine import Training
+from eddy.models.package import pack, sign
+from eddy.pool.judging import Judge
+from eddy.security.signing import SigningKey
 
 SECOND = 1_000_000_000
+ELSEWHEN = 1_700_000_000 * SECOND  # the clock of the nodes; the windows have that of a recording
 FEATURES = ["rms", "mean_abs_difference", "peak_to_peak"]
 SMALL = Search(trees=(10, 20), subsample=(32, 64), features=(tuple(FEATURES), ("rms", "peak_to_peak")), size=5)
 SETTINGS = LoopSettings(training=Training(search=SMALL, refresh=40, newcomers=2, memory=80))
 TABLES = ["windows", "events", "gaps", "verdicts", "decisions", "models", "rankings", "champions", "deployments", "alarms", "states"]
+TABLES += ["announcements", "taken"]
+DEVICES: Mapping[str, str] = {f"report@pump-{number}": f"pump-{number}" for number in (1, 2, 3)}
 ENERGY = [i for i, name in enumerate(NAMES) if name.startswith(("rms", "mean_abs", "peak", "band"))]
 
 
 def contents(base: KnowledgeBase) -> dict[str, list[dict[str, Any]]]:
-    """Everything in a knowledge base, but whether a record came for the first time."""
-    return {name: [{key: row[key] for key in row if key != "replayed"} for row in base.table(name)] for name in TABLES}
+    """Everything in a knowledge base."""
+    return {name: base.table(name) for name in TABLES}
 
 
 class Pump:
-    """Measures a window every ten seconds, trains on the first `train`, then reports anomalies and every n-th normal window.
+    """Measures a window every ten seconds; a real model learns from the first `train`, and a real forward reports.
 
     Args:
-        name: Of the device.
-        key: Public key that its packages must be signed with.
+        key: What its packages must be signed with.
         quantile: Of its calibration, per mille: a low one makes a champion that cries wolf.
+
+    Attributes:
+        said: (time, output of the forward), all of them.
     """
 
-    def __init__(self, name: str, key: bytes, seed: int = 1, train: int = 80, normal_every: int = 4, quantile: int = 950) -> None:
-        self.name, self.key, self.train, self.normal_every, self.quantile = name, key, train, normal_every, quantile
-        self.windows = Outbox("windows", name, RamStore(), capacity=100_000, max_bytes=1 << 24)
-        self.events = Outbox("events", name, RamStore(), capacity=1000)
-        self.forest: Forest | None = None
-        self.features = FEATURES
-        self.sequence = self.accepted = 0
-        self.before: tuple[Forest | None, list[str], int] = (None, FEATURES, 0)
+    def __init__(
+        self, key: SigningKey, name: str = "pump-1", seed: int = 1, train: int = 80, normal_every: int = 4, quantile: int = 950
+    ) -> None:
+        self.name, self.key, self.train = name, key, train
+        home, public = ["pump", name], key.public_bytes()
+        self.model = Model(list(NAMES), 20, 48, quantile, train, 7, FEATURES, home, public)
+        self.forward = Forward(normal_every)
         self.index = 0
-        self.said: list[tuple[int, list[Any]]] = []  # (seq, value) of every reported window
+        self.said: list[tuple[int, Any]] = []
+        self.told = 0  # so many of them are on their way
         self.taken: list[bytes] = []  # packages
         self._random = np.random.default_rng(seed)
-        self._rows: list[list[int]] = []
-        self._quiet = 0
 
     @property
     def time_ns(self) -> int:
         return self.index * 10 * SECOND
 
+    @property
+    def forest(self) -> Forest:
+        """The champion, from the state of the model."""
+        return Forest.from_wire(self.model.state()[2][2])
+
+    @property
+    def threshold(self) -> int:
+        threshold: int = self.model.state()[2][1]
+        return threshold
+
+    @property
+    def sequence(self) -> int:
+        """Of the last package that it took."""
+        sequence: int = self.model.state()[3]
+        return sequence
+
     def row(self, wear: float) -> list[int]:
         """All features of a window; energies grow with wear."""
         row = np.full(len(NAMES), 3000.0)
         row[ENERGY] = 1000 * wear * (1 + 0.05 * self._random.standard_normal())
-        return (row * (1 + 0.02 * self._random.standard_normal(len(NAMES)))).astype(int).tolist()
+        values: list[int] = (row * (1 + 0.02 * self._random.standard_normal(len(NAMES)))).astype(int).tolist()
+        return values
 
     def run(self, windows: int, wear: float = 1.0) -> "Pump":
         """Measure some windows."""
@@ -69,60 +94,113 @@ class Pump:
         return self
 
     def window(self, row: list[int]) -> None:
-        if self.forest is None:
-            self._rows.append(row)
-            self._report([self.index, -1, 2, 0, row])
-            if len(self._rows) == self.train:
-                self._learn()
-        else:
-            score = self.forest.score([row[NAMES.index(name)] for name in self.features])
-            label = int(score > self.forest.threshold)
-            self._quiet += 1
-            if label or self._quiet >= self.normal_every:
-                self._quiet *= label
-                self._report([self.index, score, label, self.sequence, row])
+        """Measure this one; trees grow before the next."""
+        self._out(self.time_ns, self.model.on(Sample("features", self.name, self.index, self.time_ns, row)))
         self.index += 1
+        self.grow()
 
-    def _report(self, value: list[Any]) -> None:
-        self.said.append((self.windows.keep(self.time_ns, value), value))
+    def grow(self) -> None:
+        """Let the trees grow that are due."""
+        while self.model.every_ms:
+            self._out(ELSEWHEN, self.model.tick(ELSEWHEN))
 
-    def _learn(self) -> None:
-        flat = [row[NAMES.index(name)] for row in self._rows for name in FEATURES]
-        trainer = Trainer(flat, len(FEATURES), trees=20, subsample=48, seed=7)
-        while trainer.step():
-            pass
-        self.forest = trainer.forest()
-        self.forest.calibrate(flat, self.quantile)
-        told = {"trees": 20, "subsample": 48, "seed": 7, "rows": self.train, "features": FEATURES, "quantile": self.quantile}
-        self.event("trained", threshold=self.forest.threshold, **told)
+    def take(self, package: bytes) -> dict[str, Any]:
+        """Take a package in; what the model says about it."""
+        self.taken.append(package)
+        self._out(ELSEWHEN, self.model.on(Sample("champion", "champion", len(self.taken), ELSEWHEN, package)))
+        return self.news()[-1]
 
-    def event(self, kind: str, **value: Any) -> None:
-        self.events.keep(self.time_ns, {"e": kind, **value})
+    def foreign(self, sequence: int, threshold: int = 50_000) -> bytes:
+        """A package that the site does not know, of a gateway that is no more."""
+        return sign(pack("pump", self.name, sequence, configuration={"threshold": threshold}), self.key.sign)
 
-    def talk(self, loop: Loop, max_bytes: int = 900) -> "Pump":
-        """Say everything, events first as the agent does, and take the acknowledgements."""
-        for box in (self.events, self.windows):
-            while (batch := box.batch(max_bytes)) is not None:
-                for ack in loop.receive(batch):
-                    box.acknowledge(ack)
+    def news(self) -> list[dict[str, Any]]:
+        """What the model has said about itself."""
+        return [value[2] for _, value in self.said if value[1] == NEWS]
+
+    def _out(self, time_ns: int, values: list[Any]) -> None:
+        for value in values:
+            self.said += [(time_ns, out) for out in self.forward.on(Sample("detect", self.name, 0, time_ns, value))]
+
+
+class Site:
+    """The judge and the loop of a model, in one process.
+
+    Args:
+        file: Of the knowledge base; the same one again after a restart.
+        key: Signs packages, as the hub does.
+
+    Attributes:
+        outputs: Of the judge.
+    """
+
+    def __init__(self, file: Path, key: SigningKey, settings: LoopSettings = SETTINGS) -> None:
+        self.file, self.key, self.settings = file, key, settings
+        self.judge = Judge(list(settings.columns), dict(DEVICES), settings.strategy)
+        self.outputs: list[tuple[str, int, Any]] = []
+        self.announced = 0
+        self._delivered: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """The loop starts again from its file; the judge, a function that moves, goes on."""
+        if hasattr(self, "loop"):
+            self.loop.base.close()
+        self.loop = Loop(KnowledgeBase(self.file, clock=lambda: 0), self.settings, DEVICES)
+
+    def hear(self, *pumps: Pump) -> "Site":
+        """Everything that these pumps have said, judged, taken in, and answered to the judge."""
+        for pump in pumps:
+            while pump.told < len(pump.said):
+                self.step(pump)
         return self
 
-    def install(self, data: bytes, cls: str = "pump") -> None:
-        """Take a package as an agent does: verify everything, run it on trial."""
-        manifest, body = open_package(data, self.key, self.name, cls, self.accepted)
-        self.taken.append(data)
-        self.before = self.forest, self.features, self.sequence
-        self.accepted = self.sequence = manifest.sequence
-        if "m" in body:
-            self.forest, self.features = Forest.from_wire(body["m"]), body["f"]
-        assert self.forest is not None
-        self.forest.threshold = body.get("c", {}).get("threshold", self.forest.threshold)
-        self.normal_every = body.get("c", {}).get("normal_every", self.normal_every)
-        self.event("installed", sequence=self.sequence)
+    def step(self, pump: Pump) -> None:
+        """The next thing that a pump has said."""
+        time_ns, value = pump.said[pump.told]
+        self.say(pump.name, value, time_ns)
+        pump.told += 1
 
-    def confirm(self) -> None:
-        self.event("confirmed", sequence=self.sequence)
+    def say(self, device: str, value: Any, time_ns: int = 0) -> None:
+        """Let a pump say just this; it crosses the wire as bytes."""
+        self.offer(self.ask(device, value, time_ns))
 
-    def revert(self) -> None:
-        self.forest, self.features, self.sequence = self.before
-        self.event("reverted", sequence=self.sequence)
+    def ask(self, device: str, value: Any, time_ns: int = 0) -> list[tuple[str, int, Any]]:
+        """Let the judge judge what a pump says, and keep its outputs as the system does."""
+        self._numbers[device] = number = self._numbers.get(device, -1) + 1
+        said = self.judge.on(Sample("report", f"report@{device}", number, time_ns, decode(encode(value))))
+        new = [(f"judge/judge/{len(self.outputs) + i}", time_ns, decode(encode(one))) for i, one in enumerate(said)]
+        self.outputs += new
+        return new
+
+    def offer(self, outputs: list[tuple[str, int, Any]]) -> None:
+        """Let the loop take these in, and tell the judge what it has to say."""
+        for output in outputs:
+            self.loop.take(*output)
+        self.tell()
+
+    def tell(self) -> None:
+        """Bring the judge what the loop has announced."""
+        while (said := self.loop.announcement(self.announced)) is not None:
+            self.judge.on(Sample("pool", "bearing.pool", self.announced, ELSEWHEN, said))
+            self.announced += 1
+
+    def package(self, pump: Pump) -> bytes | None:
+        """The next package for a pump, signed; None when there is none."""
+        package = self.loop.package(pump.name, self._delivered.get(pump.name, 0))
+        return None if package is None else sign(package, self.key.sign)
+
+    def deliver(self, pump: Pump) -> list[dict[str, Any]]:
+        """Send a pump every package that there is for it, and hear what it says about each."""
+        said = []
+        while (package := self.package(pump)) is not None:
+            self._delivered[pump.name] = self._delivered.get(pump.name, 0) + 1
+            said.append(pump.take(package))
+            self.hear(pump)
+        return said
+
+    def status(self, device: str = "pump-1") -> dict[str, Any]:
+        """Of a device."""
+        status: dict[str, Any] = self.loop.status()[device]
+        return status

@@ -159,7 +159,7 @@ class House:
         """The signature of a package for a model of an app; the loop that has made it keeps the package to itself."""
         try:
             asked = Manifest.decode(manifest)
-        except EddyError:
+        except (EddyError, TypeError, ValueError):
             return None
         learners = [one for app in self._known.values() for one in app.wired.values() if one.kind == "function"]
         home = [asked.cls, asked.device]

@@ -1,7 +1,7 @@
 """The knowledge base of a gateway: what devices said, what was made of it, and every decision of the loop, durable in one SQLite file.
 
-Everything that belongs together is written in one transaction (`transaction`), the hop's inbox positions included; what has been committed
-survives a power cut (WAL with synchronous=FULL). One process takes batches in; others read, or ask for packages.
+Everything that belongs together is written in one transaction (`transaction`); what has been committed survives a power cut (WAL with
+synchronous=FULL). One connection takes reports in; others read, or ask for packages.
 """
 
 import json

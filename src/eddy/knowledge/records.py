@@ -16,6 +16,7 @@ UNSCORED = -1
 ONE = 1 << 16  # 1.0 as a Q16 score
 WIDTH = len(NAMES)  # features in a reported window
 
+_SEQUENCE = range(0, 1 << 32)
 _INT32 = range(-(1 << 31), 1 << 31)
 _COUNT = range(0, 1 << 63)
 
@@ -70,6 +71,14 @@ class Event:
             SampleError: It is missing (and there is no default), no integer or negative.
         """
         return _integer(self.value.get(key, default), f"{key!r} of the event {self.kind!r}", _COUNT)
+
+    def sequence(self) -> int:
+        """The sequence of the package that it is about.
+
+        Raises:
+            SampleError: There is none that a package could have.
+        """
+        return _integer(self.value.get("sequence"), f"the sequence of the event {self.kind!r}", _SEQUENCE)
 
 
 def _integer(value: Any, name: str, allowed: range) -> int:
@@ -126,11 +135,18 @@ def report(value: Any) -> Report:
                 None if news is None else plain(news),
                 verdict in JUDGED,
                 verdict == ANOMALOUS,
-                {name: (_integer(points, "score", range(ONE + 1)), int(bool(opinion))) for name, (points, opinion) in ballot.items()},
+                {str(name): _opinion(said) for name, said in ballot.items()},
                 _integer(weight, "weight", _COUNT),
                 _integer(total, "weight", _COUNT),
             )
     raise SampleError(f"{value!r:.80} is no output of a pool")
+
+
+def _opinion(said: Any) -> tuple[int, int]:
+    match said:
+        case [score, 0 | 1 as opinion]:
+            return _integer(score, "score", range(ONE + 1)), int(opinion)
+    raise SampleError(f"{said!r:.40} is no score with an opinion")
 
 
 def plain(value: Any) -> Any:

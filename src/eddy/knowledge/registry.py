@@ -134,13 +134,15 @@ class Registry:
 
     def enter(self, device: str, model: str, role: str, generation: int = 0) -> None:
         """Give a model a role for a device; score and generation stay when it has them."""
+        before = self._db.execute("SELECT role FROM rankings WHERE device = ? AND model = ?", (device, model)).fetchone()
         self._db.execute(
             "INSERT INTO rankings (device, model, role, generation) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET role = excluded.role",
             (device, model, role, generation),
         )
-        if role == RETIRED:
+        judged = before is not None and before[0] != RETIRED
+        if judged and role == RETIRED:
             self._announce(LEAVE, device, model)
-        else:
+        elif not judged and role != RETIRED:
             self._join(next(entry for entry in self.entries(device) if entry.model.id == model), device)
 
     def present(self, device: str) -> None:
@@ -148,8 +150,12 @@ class Registry:
         for entry in self.entries(device):
             if entry.role != RETIRED:
                 self._join(entry, device)
-        for row in self._db.execute("SELECT sequence, model FROM champions WHERE device = ? ORDER BY id", (device,)).fetchall():
-            self._announce(SPEAKS, device, row[0], row[1] or "")
+        champion = self.champion(device)
+        if champion:
+            self._announce(SPEAKS, device, 0, champion[0] or "")  # it has heard of no package
+        for one in self.deployments(device, PACKAGED):
+            if one.model:
+                self._announce(SPEAKS, device, one.sequence, one.model)
 
     def announcement(self, position: int) -> Any:
         """The one with that number, from 0 on; None when there are not so many."""

@@ -1,7 +1,7 @@
 """The MLOps loop of one model of an app: plan → create → adapt → verify → package → release → configure → monitor.
 
 It is fed with what the model's judge puts out (`eddy.pool.judging`), and gives packages for devices and news about pools in return
-(`eddy.node.learning` connects it to an app). Between the two is section IV of Antonini et al., Tiny-MLOps (2022); the numbers in the
+(`eddy.loop.drivers` connects it to an app). Between the two is section IV of Antonini et al., Tiny-MLOps (2022); the numbers in the
 comments are its steps. One sample is one transaction: what it says and what is made of it are stored together or not at all, and only then
 is it acknowledged. Nothing is kept outside the database but caches, so a gateway that was killed goes on as if it had not been.
 
@@ -17,7 +17,7 @@ from eddy.kernel.engines import unusable
 from eddy.kernel.features import NAMES
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.records import ANOMALOUS, NORMAL, TRAINING, Event, Report, Window, report
-from eddy.knowledge.registry import CANDIDATE, RETIRED, Model, Registry
+from eddy.knowledge.registry import CANDIDATE, POOL, RETIRED, Model, Registry
 from eddy.models.create import LEAST
 from eddy.models.engine import Training, TrainingEngine
 from eddy.models.verify import Target
@@ -27,7 +27,7 @@ from eddy.pool.watch import Watch
 from eddy.release.rollout import GATEWAY, Rollout
 
 _PATIENCE = 8
-"""Reports that a judge leaves unjudged although there is a pool: then it has forgotten it, and is told again."""
+"""Reports that a judge leaves unjudged although there is a pool: then it has forgotten it, and is told again; next after twice as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ class Loop:
         """Keep what was said under the next number, and where it stands among the windows of the device."""
         state["seq"] = seq = state.get("seq", -1) + 1
         state["position"] = position = state.get("position", -1) + said.held + (said.news is None)
-        if said.news is not None:
-            self._news(Event(device, seq, time_ns, said.news["e"], said.news), state)
+        if said.news is not None:  # it comes with the clock of a node, and is put to the time of the windows: that may be of a recording
+            self._news(Event(device, seq, state.get("time_ns", time_ns), said.news["e"], said.news), state)
             return
         if len(said.row) != len(self.settings.columns):
             raise SampleError(
@@ -113,6 +113,7 @@ class Loop:
             self.base.add_event(Event(device, seq, time_ns, "sensor", {"e": "sensor", "reason": reason}))
         if reason:
             return
+        state["time_ns"] = time_ns
         row = tuple(known.get(name, 0) for name in NAMES)
         window = Window(device, seq, time_ns, position, said.score, said.label, state.get("sequence", 0), row)
         self.base.add_window(window)
@@ -122,12 +123,12 @@ class Loop:
         self.base.add_event(event)
         if event.kind == "gap":
             self.base.add_gap(
-                event.origin, "reports", event.number("first"), event.number("last"), event.time_ns, str(event.value["reason"])
+                event.origin, "reports", event.number("first"), event.number("last"), event.time_ns, str(event.value.get("reason"))
             )
         elif event.kind == "trained":
             state["trained"] = event.seq
         elif event.kind == "installed":
-            state["sequence"] = event.number("sequence")
+            state["sequence"] = event.sequence()
 
     def _round(self, device: str, said: Report) -> None:
         """Once round the loop. What was said stays stored, and is acknowledged, even if nothing can be made of it."""
@@ -160,12 +161,14 @@ class Loop:
             watch.learn(windows)
             state["watch"] = watch.state()
             why = f"the device trained a champion on {event.value.get('rows')} windows, {len(windows)} of them are here"
-        elif "generation" not in state and self.base.training_missed(device):
+        elif "generation" not in state and ("learned" in state or self.base.training_missed(device)):
             enough = max(LEAST, self.settings.training.refresh)
             windows = self.base.windows(device, limit=enough, labels=(NORMAL,))
             if len(windows) < enough:
                 return
-            champion, why = None, f"the device trained before this gateway knew it; it called {enough} windows normal"
+            champion, why = None, f"what the device trained on is not here, or too little; it called {enough} windows normal"
+            if self.registry.champion(device) is None:
+                self.rollout.crown(device, None, state.get("sequence", 0), windows[-1].time_ns, "of before this gateway")
         else:
             return
         self.base.decide("plan", GATEWAY, "make a pool", device, windows[-1].time_ns if windows else None, why=why)
@@ -190,8 +193,9 @@ class Loop:
                 self._renew(window, state, "nobody can follow" if alone else "it is time")
 
     def _unjudged(self, device: str, state: dict[str, Any]) -> None:
-        state["unjudged"] = state.get("unjudged", 0) + 1
-        if state["unjudged"] % _PATIENCE == 0 and "generation" in state:
+        state["unjudged"] = count = state.get("unjudged", 0) + 1
+        voters = any(one.role in (CANDIDATE, POOL) for one in self.registry.entries(device))
+        if voters and count >= _PATIENCE and count & (count - 1) == 0:
             self.registry.present(device)
             self.base.decide("monitor", GATEWAY, "the judge does not know the pool: told again", device)
 
@@ -278,7 +282,7 @@ class Loop:
     # What people ask for
 
     def configure(self, device: str, who: str = "person", **configuration: int) -> int:
-        """Change a running device without another model: `threshold` (Q16), `normal_every` (windows).
+        """Change a running device without another model: `threshold` (Q16).
 
         Returns:
             The sequence of the package that says so.
@@ -303,7 +307,7 @@ class Loop:
         """
         self._known(device)
         if self.rollout.model_on_its_way(device):
-            raise SettingError(f"a model is already on its way to {device}: wait until it is confirmed")
+            raise SettingError(f"a model is already on its way to {device}: wait until the device has taken or refused it")
         found = [e.model.id for e in self.registry.entries(device) if e.role == CANDIDATE and e.model.id.startswith(model)]
         if len(found) != 1:
             raise SettingError(f"{len(found)} candidates for {device} begin with {model!r}: see `status` for the candidates")

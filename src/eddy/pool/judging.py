@@ -18,6 +18,7 @@ from eddy.pool.judge import Standing, judge, strategy
 from eddy.pool.rank import reward
 
 _INT32 = range(-(1 << 31), 1 << 31)
+_PACKAGES = 16  # that may be on their way to a device, and then some
 
 
 @dataclass(slots=True)
@@ -41,6 +42,18 @@ class _Pool:
         sent: list[str] = [model for sequence, model in self.packages if sequence <= self.sequence]
         return sent[-1] if sent else ""
 
+    def speaks(self, sequence: int, model: str) -> None:
+        """This model speaks from that package on."""
+        self.packages = sorted([*(one for one in self.packages if one[0] != sequence), [sequence, model]])[-_PACKAGES:]
+
+    def heard(self, news: dict[str, Any]) -> None:
+        """What the model on the device says about itself. One that it has trained is nobody's, until the loop says whose it is."""
+        match news:
+            case {"e": "installed", "sequence": int(sequence)}:
+                self.sequence = sequence
+            case {"e": "trained"}:
+                self.speaks(self.sequence, "")
+
     def state(self) -> list[Any]:
         members = [[name, one.wire, one.features, one.standing.plain()] for name, one in sorted(self.members.items())]
         return [members, self.packages, self.sequence]
@@ -55,7 +68,7 @@ class _Pool:
 
 
 class Judge(Function):
-    """Reports in, `[score Q16, label, row, held]` as a `forward` puts them out. Out, one for each, in their order:
+    """Reports in, `[score Q16, label, row, held]` as a `forward` puts them out, or without `held`. Out, one for each, in their order:
 
         [share Q16, verdict, row, held, origin, label, false positive, score, ballot, weight, total]
 
@@ -89,15 +102,16 @@ class Judge(Function):
 
     def on(self, sample: Sample) -> list[Any]:
         """Judge a report, pass news on, or change a pool."""
+        known = sample.origin in self._devices
         match sample.value:
-            case [str(), str() as device, *_] as said if sample.origin not in self._devices:
-                self._change(self._pools.setdefault(device, _Pool()), said)
+            case [str(), str() as device, *_] as said if not known:
+                if device in self._devices.values():  # else it is of another judge's pool
+                    self._change(self._pools.setdefault(device, _Pool()), said)
                 return []
-            case [int(), int() as label, dict() as news, *held] if label == NEWS and sample.origin in self._devices:
-                if news.get("e") == "installed":
-                    self._pool(sample.origin).sequence = news["sequence"]
-                return [[-1, NEWS, news, held[0] if held else 0, sample.origin, NEWS, 0, -1, {}, 0, 0]]
-        if not self._is_report(sample):
+            case [-1, int(label), {"e": str()} as news, *held] if label == NEWS and known and _is_count(held):
+                self._pool(sample.origin).heard(news)
+                return [[-1, NEWS, news, *(held or [0]), sample.origin, NEWS, 0, -1, {}, 0, 0]]
+        if not known or not self._is_report(sample.value):
             self.malformed += 1
             return []
         score, label, row, held = [*sample.value, 0][:4]
@@ -153,7 +167,7 @@ class Judge(Function):
             case [kind, _, str() as model] if kind == LEAVE:
                 pool.members.pop(model, None)
             case [kind, _, int() as sequence, str() as model] if kind == SPEAKS:
-                pool.packages = sorted([*(one for one in pool.packages if one[0] != sequence), [sequence, model]])[-16:]
+                pool.speaks(sequence, model)
             case _:
                 self.malformed += 1
 
@@ -163,10 +177,14 @@ class Judge(Function):
         known = dict(zip(self._columns, row, strict=True))
         return member.forest.score(columns([[known.get(name, 0) for name in NAMES]], member.features)[0].tolist())
 
-    def _is_report(self, sample: Sample) -> bool:
-        match sample.value:
-            case [int(), int(label), list(row), *held] if label in (NORMAL, ANOMALOUS, TRAINING) and len(row) == len(self._columns):
-                numbers = [*sample.value[:2], *row, *held]
-                good = len(held) < 2 and not any(isinstance(x, bool) or not isinstance(x, int) or x not in _INT32 for x in numbers)
-                return good and sample.origin in self._devices
+    def _is_report(self, value: Any) -> bool:
+        match value:
+            case [int(score), int(label), list(row), *held] if len(row) == len(self._columns) and _is_count(held):
+                known = label in (NORMAL, ANOMALOUS, TRAINING) and -1 <= score <= 1 << 16
+                return known and not any(isinstance(x, bool) or not isinstance(x, int) or x not in _INT32 for x in [score, label, *row])
         return False
+
+
+def _is_count(held: list[Any]) -> bool:
+    """Whether this is how many were held back, or nothing, from a model without a `forward` behind it."""
+    return not held or (len(held) == 1 and type(held[0]) is int and held[0] in range(1 << 31))

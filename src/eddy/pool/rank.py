@@ -16,7 +16,7 @@ class Rank:
         model: Identity of the model.
         score: Agreements minus disagreements.
         seen: Windows on which it was ranked.
-        eligible: It can run on the device and nothing speaks against it there (not refused, not reverted, not retired).
+        eligible: It can run on the device and nothing speaks against it there (not refused, not retired).
         bytes: Size on the wire; the smaller of two equals is cheaper to deploy.
     """
 

@@ -12,6 +12,7 @@ champion changes when the device says so. A model that a device did not take is 
 from typing import Any
 
 from eddy.errors import RollbackError, SignatureError, WrongTarget
+from eddy.kernel.package import MAX_NUMBER
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.records import Event
 from eddy.knowledge.registry import CANDIDATE, CHAMPION, INSTALLED, PACKAGED, REFUSED, SUPERSEDED, WANTED, Deployment, Registry
@@ -46,10 +47,12 @@ class Rollout:
         """
         check(configuration)
         (heard,) = self._base.connection.execute(
-            "SELECT max(coalesce(json_extract(value, '$.runs'), json_extract(value, '$.sequence'))) FROM events WHERE origin = ?", (device,)
+            "SELECT max(number) FROM (SELECT coalesce(json_extract(value, '$.runs'), json_extract(value, '$.sequence')) AS number "
+            "FROM events WHERE origin = ?) WHERE typeof(number) = 'integer' AND number BETWEEN 0 AND ?",
+            (device, MAX_NUMBER),
         ).fetchone()
         asked = self._registry.deployments(device)
-        sequence = 1 + max(heard if isinstance(heard, int) else 0, asked[-1].sequence if asked else 0)
+        sequence = 1 + max(heard or 0, asked[-1].sequence if asked else 0)
         self._registry.want(device, sequence, model, configuration, who, why)
         self.next(device)
         return sequence
@@ -95,18 +98,21 @@ class Rollout:
         return found[0] if found else None
 
     def heard(self, event: Event) -> None:
-        """A model on a device speaks about a package.
+        """A model on a device speaks about a package. One that is not on its way is of a gateway that is no more: what it brought runs.
 
         Raises:
             SampleError: The event lacks its sequence.
         """
-        one = self.in_flight(event.origin)
-        if one is None or event.kind not in ("installed", "refused"):
+        if event.kind not in ("installed", "refused"):
             return
+        one, sequence = self.in_flight(event.origin), event.sequence()
         if event.kind == "refused":
-            self._refused(one, event)
-        elif event.number("sequence") == one.sequence:
+            if one is not None and sequence in (one.sequence, 0):  # 0: it could not even be read
+                self._refused(one, event)
+        elif one is not None and sequence == one.sequence:
             self._installed(one, event)
+        elif sequence not in [known.sequence for known in self._registry.deployments(event.origin, INSTALLED)]:
+            self.crown(event.origin, None, sequence, event.time_ns, f"package {sequence} was sent by another gateway")
 
     def _installed(self, one: Deployment, event: Event) -> None:
         device = one.device
