@@ -31,7 +31,7 @@ def settings_of(judged: dict[str, Any]) -> LoopSettings:
     """The settings of a loop, from what the app declares of its model (`eddy.spec.programs.judged`)."""
     sets = tuple(dict.fromkeys([tuple(judged["uses"]), *Search().features]))
     subsample = tuple(sorted({64, judged["subsample"]}))
-    search = Search(tuple(judged["pool_trees"]), subsample, sets, judged["quantile"], seed=judged["seed"])
+    search = Search(tuple(judged["pool_trees"]), subsample, sets, judged["pool_quantile"], seed=judged["seed"])
     rule = Replacement(judged["replace"][0], judged["replace"][1] * _MS_NS) if judged["replace"] else None
     return LoopSettings(tuple(judged["features"]), Training(search), replacement=rule, strategy=judged["decide"])
 

@@ -2,10 +2,11 @@
 
 import selectors
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from eddy.errors import DeviceFailed, SettingError
+from eddy.errors import DeviceFailed, LinkLost, SettingError
 from eddy.links import driver, micropython
 from eddy.sim.line import LineProcess, start_line
 from eddy.spec.instances import nodes
@@ -92,7 +93,8 @@ class Device:
         """Take power and line away."""
         self.switch_off()
         if self._line is not None:
-            self.account()
+            with suppress(LinkLost):  # it was ended from outside
+                self.account()
             self._line.close()
 
     def _answer(self) -> None:

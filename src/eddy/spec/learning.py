@@ -18,8 +18,13 @@ class Training(Declared):
 
 
 class Pool(Declared):
-    """Models beside the champion that judge what it reports."""
+    """Models beside the champion that judge what it reports.
 
+    Attributes:
+        threshold_permille: Quantile of the scores in training above which one of them calls a window anomalous.
+    """
+
+    threshold_permille: Quantile = Field(default=980, alias="threshold")
     trees: Annotated[Many[Trees], Field(min_length=1)]
     train: Literal["gateway", "cloud"] = "gateway"
 

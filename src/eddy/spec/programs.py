@@ -94,6 +94,7 @@ def judged(app: App, model: str) -> dict[str, Any]:
     return {
         **_learning(learned, columns(app, learns) if learns else None),
         "pool_trees": list(trees),
+        "pool_quantile": learned.pool.threshold_permille if learned.pool else learned.threshold_permille,
         "replace": replace,
         "decide": decide,
     }
