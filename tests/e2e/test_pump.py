@@ -1,19 +1,18 @@
-"""The far-edge loop whole: real MicroPython, real line emulator, real knowledge base, real recordings."""
+"""The far-edge loop whole, as `eddy up` runs it: hub, nodes, real MicroPython, real line emulator, real knowledge base, real recordings."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from eddy.cli.demo import play
 from eddy.dashboard.report import render
+from eddy.errors import ModelError, SettingError
 from eddy.links import micropython
-from eddy.sim.line import start_line
-from eddy.sim.pump import Settings, run
+from eddy.sim.pump import Settings
 
 DATA = Path(os.environ.get("EDDY_DATA", Path(__file__).parents[3] / "shared" / "data"))
 IMS = DATA / "ims_bearing"
@@ -21,11 +20,23 @@ FEMTO = DATA / "femto_bearing"
 LIVES = {"1_1": 2803, "2_1": 911, "3_1": 515}
 
 needs_data = pytest.mark.skipif(not IMS.exists(), reason=f"no recordings in {DATA}; EDDY_DATA names their folder")
+pytestmark = pytest.mark.timeout(300)
+
+Run = Callable[[Settings], dict[str, Any]]
+
+
+def quietly(step: Any) -> None:
+    """Nobody looks on."""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return lambda settings: play(settings, tmp_path / f"{settings.bearing}", quietly)
 
 
 @pytest.fixture(scope="module")
-def four_bearings() -> dict[str, Any]:
-    return run(Settings(data=IMS, devices=4, speed=20))
+def four_bearings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return play(Settings(data=IMS, devices=4), tmp_path_factory.mktemp("four"), quietly)
 
 
 @needs_data
@@ -50,8 +61,7 @@ def test_every_device_was_micropython_within_256_kib_and_lost_nothing(four_beari
     assert four_bearings["device"]["heap_bytes"] <= 262144
     assert [device["windows"] for device in four_bearings["devices"]] == [552] * 4
     assert all(device["lost"] == 0 for device in four_bearings["devices"])
-    reported = sum(device["reported"] for device in four_bearings["devices"])
-    assert len(four_bearings["series"]) == reported
+    assert len(four_bearings["series"]) == sum(device["reported"] for device in four_bearings["devices"])
 
 
 @needs_data
@@ -63,7 +73,8 @@ def test_the_papers_settings_see_nothing_at_their_fixed_threshold(four_bearings:
 
 @needs_data
 @pytest.mark.slow
-def test_the_same_settings_warn_on_at_least_two_of_three_femto_bearings_in_the_second_half_of_life() -> None:
+@pytest.mark.soak
+def test_the_same_settings_warn_on_at_least_two_of_three_femto_bearings_in_the_second_half_of_life(run: Run) -> None:
     good = []
     for bearing, life in LIVES.items():
         first = run(Settings(data=FEMTO, bearing=bearing, speed=40))["first_alarm_file"]
@@ -73,7 +84,7 @@ def test_the_same_settings_warn_on_at_least_two_of_three_femto_bearings_in_the_s
 
 
 @pytest.mark.slow
-def test_a_champion_that_cries_wolf_is_replaced_and_the_false_alarms_fall() -> None:
+def test_a_champion_that_cries_wolf_is_replaced_and_the_false_alarms_fall(run: Run) -> None:
     """Arranged: the device calibrates its champion so that 15 % of its training windows are called anomalous."""
     result = run(Settings(quantile=850, speed=40))
     (before, after), *_ = zip(result["false_positives"][:-1], result["false_positives"][1:], strict=True)
@@ -81,44 +92,42 @@ def test_a_champion_that_cries_wolf_is_replaced_and_the_false_alarms_fall() -> N
     assert after["false_positives"] / after["windows"] < before["false_positives"] / before["windows"] / 4
     phases = {decision["phase"] for decision in result["decisions"]}
     assert phases >= {"plan", "create", "adapt", "verify", "package", "release", "configure", "monitor"}
-    assert result["deployments"][0]["state"] == "confirmed"
+    assert result["deployments"][0]["state"] == "installed"
     assert result["first_alarm_file"] >= result["onset_file"]
     assert "<svg" in render(result)
 
 
-def test_too_few_recordings_for_a_champion_are_told() -> None:
-    result = run(Settings(files=3, speed=60))
-    assert result["champions"] == []
-    assert result["first_alarm_file"] is None
-    assert any("no champion: it heard 6 windows and trains on 120" in note for note in result["notes"])
+def recorded(folder: Path, count: int) -> Path:
+    """So many recordings of noise, in the form of FEMTO."""
+    folder.mkdir()
+    signal = np.random.default_rng(1).normal(0, 300, (count, 2, 2560)).round().astype(np.int32)
+    record, seconds = np.arange(1, count + 1, dtype=np.int32), np.arange(count) * 10.0
+    np.savez(folder / "Bearing1_1_raw.npz", x_milli_g=signal, record=record, seconds_of_day=seconds)
+    return folder
 
 
 @pytest.mark.slow
-def test_a_board_at_a_serial_port_is_served_until_ctrl_c(tmp_path: Path) -> None:
-    """The board is a device process at the other end of an emulated line; the command only knows the port."""
-    settings = {"device": "pump-1", "class": "pump", "key": bytes(32), "window": 256}
-    flash = micropython.provision(tmp_path / "pump-1", settings)
-    with start_line(speed=1) as line:
-        board = micropython.start(flash, line.device_port)
-        command = [sys.executable, "-m", "eddy", "demo", "pump", "--port", line.gateway_port, "--json", str(tmp_path / "demo.json")]
-        demo = subprocess.Popen([*command, "--keep", str(tmp_path / "kept")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert board.asks()  # its first words have been acknowledged
-        board.play(bytes(range(256)) * 2, 1_000_000_000, 1_000_000)
-        assert board.asks()
-        demo.send_signal(signal.SIGINT)
-        assert demo.wait(30) == 0
-        board.kill()
-    result = json.loads((tmp_path / "demo.json").read_text())
-    assert [event["kind"] for event in result["events"]] == ["boot"]
-    assert [window["label"] for window in result["series"]] == ["training"]
-    assert result["source"] == f"the board at {line.gateway_port}"
-
-
-@pytest.mark.slow
-def test_a_bad_line_costs_time_and_no_window() -> None:
-    result = run(Settings(files=70, loss=0.1, corrupt=0.01, speed=40))
+def test_a_bad_line_costs_time_and_no_window_and_too_few_recordings_for_a_champion_are_told(run: Run, tmp_path: Path) -> None:
+    result = run(Settings(data=recorded(tmp_path / "data", 60), bearing="1_1", loss=0.1, corrupt=0.01, speed=40))
     assert result["line"]["lost_frames"] > 0
     assert result["line"]["corrupted_bytes"] > 0
     (device,) = result["devices"]
-    assert len(result["series"]) == device["reported"]
-    assert len({window["index"] for window in result["series"]}) == device["reported"]
+    assert device["lost"] == 0
+    assert [window["index"] for window in result["series"]] == list(range(60))
+    assert result["champions"] == []
+    assert result["first_alarm_file"] is None
+    assert any("no champion: it heard 60 windows and trains on 120" in note for note in result["notes"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        (Settings(bearing="9"), SettingError, "choose among 1, 2, 3, 4"),
+        (Settings(features=("rms", "loudness")), ModelError, "loudness"),
+        (Settings(rate_hz=96_000), SettingError, "choose at most that"),
+    ],
+    ids=["bearing", "feature", "rate"],
+)
+def test_what_cannot_be_played_is_told_before_anything_runs(run: Run, settings: Settings, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        run(settings)

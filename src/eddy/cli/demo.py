@@ -1,11 +1,17 @@
 """`eddy demo`: the whole loop at work, on this machine."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from eddy.cli.console import JSON_HELP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eddy.cli import client
+    from eddy.sim.pump import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Play a whole system on this machine.")
 
@@ -50,20 +56,13 @@ def pump(
     Plays the app of `eddy init --template pump` as `eddy up` does, with a real MicroPython as the device and an emulated power line.
     """
     import tempfile
-    import time
-    from contextlib import ExitStack
 
-    from eddy.cli import console, init, outcome, up
+    from eddy.cli import console, outcome
     from eddy.cli.progress import Display
-    from eddy.sim import pump as stage
-    from eddy.sim.heap import smallest_heap
-    from eddy.sim.local import Local
-    from eddy.sim.outcome import collect
-    from eddy.spec.load import parse
-    from eddy.spec.write import text
+    from eddy.sim.pump import Settings
 
     console.check_writable(json, report)
-    settings = stage.Settings(
+    settings = Settings(
         data=data,
         bearing=bearing,
         rate_hz=None if rate == "native" else int(rate),
@@ -76,28 +75,8 @@ def pump(
         train_windows=train,
         quantile=quantile,
     )
-    with ExitStack() as stack:
-        display = stack.enter_context(Display(console.progress_console(), "pump"))
-        app = stage.app_of(settings, parse(init.example("pump").read_text(encoding="utf-8")))
-        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eddy-")))
-        console.write_text(folder / "eddy.yaml", text(app))
-        tell = lambda said: display.update({"event": said})  # noqa: E731
-        local = Local(app, folder, 0, {"speed": speed, "loss": loss, "corrupt": corrupt, "seed": seed}, tell)
-        events: list[Any] = []
-        started = time.monotonic()
-
-        def each(there: Any) -> None:
-            events.extend(there.events(events[-1].number if events else None))
-            for device in local.devices.values():
-                device.account()
-
-        up.here(local, app, folder / "eddy.yaml", 120, True, display, each)
-        seconds = time.monotonic() - started
-        found = None
-        if heap:
-            display.update({"doing": "looking for the smallest heap that completes"})
-            found = smallest_heap(folder / "heap", tell)
-        result = collect(settings, app, folder, list(local.devices.values()), events, seconds, found)
+    with Display(console.progress_console(), "pump") as display, tempfile.TemporaryDirectory(prefix="eddy-") as folder:
+        result = play(settings, keep or Path(folder), display.update, heap)
     console.result_console(json).print(outcome.of_run(result))
     if json is not None:
         console.write_json(json, result)
@@ -106,6 +85,55 @@ def pump(
 
         console.write_text(report, render(result))
         console.progress_console().print(f"report: {report}", markup=False)
+
+
+def play(settings: "Settings", folder: Path, progress: "Callable[[Any], None]", heap: bool = False) -> dict[str, Any]:
+    """Play the app until the recordings end.
+
+    Args:
+        settings: What differs from the app as it is.
+        folder: Where app, hub, nodes and devices keep what they have.
+        progress: Called with steps; see `eddy.cli.progress.Step`.
+        heap: Whether to find the smallest heap with which a device does its work.
+
+    Returns:
+        What happened, as plain data; see `docs/howto/read-the-demo.md`.
+
+    Raises:
+        EddyError: The data or a part of the system fails.
+    """
+    import time
+
+    from eddy.cli import console, init, up
+    from eddy.sim.heap import smallest_heap
+    from eddy.sim.local import Local
+    from eddy.sim.outcome import collect
+    from eddy.sim.pump import app_of
+    from eddy.spec.load import parse
+    from eddy.spec.write import text
+
+    app = app_of(settings, parse(init.example("pump").read_text(encoding="utf-8")))
+    console.write_text(folder / "eddy.yaml", text(app))
+
+    def tell(said: str) -> None:
+        progress({"event": said})
+
+    line = {"speed": settings.speed, "loss": settings.loss, "corrupt": settings.corrupt, "seed": settings.seed}
+    local = Local(app, folder, 0, line, tell)
+    events: list[Any] = []
+
+    def each(there: "client.Hub") -> None:
+        events.extend(there.events(events[-1].number if events else None))
+        for device in local.devices.values():
+            device.account()
+
+    started = time.monotonic()
+    up.here(local, app, folder / "eddy.yaml", 120, True, progress, each)
+    seconds = time.monotonic() - started
+    if heap:
+        progress({"doing": "looking for the smallest heap that completes"})
+    found = smallest_heap(folder / "heap", tell) if heap else None
+    return collect(settings, app, folder, list(local.devices.values()), events, seconds, found)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eddy.cli import bench, check, console, demo, device, doctor, hub, init, logs, move, node, plan, schema, status, up, why
+from eddy.cli import bench, check, console, demo, device, doctor, hub, init, logs, model, move, node, plan, schema, status, up, why
 from eddy.errors import EddyError
 
 
@@ -36,6 +36,7 @@ app.add_typer(demo.app, name="demo")
 app.add_typer(bench.app, name="bench")
 app.add_typer(device.app, name="device")
 app.add_typer(hub.app, name="hub")
+app.add_typer(model.app, name="model")
 app.add_typer(node.app, name="node")
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)

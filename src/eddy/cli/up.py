@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from eddy.sim.local import Local
     from eddy.spec.model import App
 
+    Progress = Callable[[Any], None]
+
 HERE = "http://127.0.0.1:8787"
 _LOOK_S = 0.05
 _ASK_S = 0.5
@@ -50,13 +52,14 @@ def up(
     app = load(file)
     out = console.progress_console()
     with Display(out, app.name) as display:
-        tell = lambda text: display.update({"event": text})  # noqa: E731
+        progress = display.update
+        tell = lambda text: progress({"event": text})  # noqa: E731
         if hub is not None:
             with client.connect(hub, token_file) as there:
-                result = _apply(there, app, file, display, wait, lambda: None)
+                result = _apply(there, app, file, progress, wait, lambda: None)
         else:
             local = Local(app, state or file.parent / ".eddy", port, {"speed": speed}, tell, _boards(board, app))
-            result = here(local, app, file, wait, once, display)
+            result = here(local, app, file, wait, once, progress)
     if json is not None:
         console.write_json(json, result)
 
@@ -93,7 +96,13 @@ def _boards(given: list[str], app: "App") -> dict[str, str]:
 
 
 def here(
-    local: "Local", app: "App", file: Path, wait_s: float, once: bool, display: Any, each: "Callable[[client.Hub], None] | None" = None
+    local: "Local",
+    app: "App",
+    file: Path,
+    wait_s: float,
+    once: bool,
+    progress: "Progress",
+    each: "Callable[[client.Hub], None] | None" = None,
 ) -> dict[str, Any]:
     """Everything on this machine, until Ctrl-C.
 
@@ -102,36 +111,38 @@ def here(
         app, file: What runs.
         wait_s: Until all of it must run.
         once: End when all data are through.
-        display: Where progress is shown.
+        progress: Called with steps, see `eddy.cli.progress.Step`.
         each: Called now and then with the client of the hub.
     """
     from eddy.cli.joining import join
 
-    tell = lambda text: display.update({"event": text})  # noqa: E731
+    def tell(text: str) -> None:
+        progress({"event": text})
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     with local:
-        display.update({"doing": "starting the hub"})
+        progress({"doing": "starting the hub"})
         local.start_hub()
         with client.connect(local.url, None) as there:
-            display.update({"doing": "nodes join"})
+            progress({"doing": "nodes join"})
             local.start_nodes(lambda identity: join(there, identity, there.call("POST", "tokens", {"node": identity.name})["token"]))
-            result = _apply(there, app, file, display, wait_s, local.look)
+            result = _apply(there, app, file, progress, wait_s, local.look)
             tell(f"the hub is at {local.url}: eddy status --hub {local.url}; Ctrl-C ends")
             try:
-                _keep(there, app, local, once, display, each)
+                _keep(there, app, local, once, progress, each)
             except KeyboardInterrupt:
                 tell(f"stopping; what is kept stays in {local.folder}")
             result["progress"] = there.call("GET", f"apps/{app.name}/progress")
     return result
 
 
-def _apply(there: client.Hub, app: "App", file: Path, display: Any, wait_s: float, look: Any) -> dict[str, Any]:
+def _apply(there: client.Hub, app: "App", file: Path, progress: "Progress", wait_s: float, look: Any) -> dict[str, Any]:
     """Place an app, and wait until all of it runs."""
     from eddy.errors import LinkTimeout
     from eddy.sim.local import progress_of
 
     end = time.monotonic() + wait_s
-    display.update({"doing": "waiting for the nodes"})
+    progress({"doing": "waiting for the nodes"})
     from eddy.spec.instances import nodes
 
     declared = {name for names in nodes(app).values() for name in names}
@@ -143,11 +154,11 @@ def _apply(there: client.Hub, app: "App", file: Path, display: Any, wait_s: floa
     body = {"text": file.read_text(encoding="utf-8"), "files": client.own_files(app)}
     plan: dict[str, Any] = there.call("PUT", f"apps/{app.name}", body)
     for line in plan["text"]:
-        display.update({"event": line})
+        progress({"event": line})
     while True:
         look()
         said = there.call("GET", f"apps/{app.name}/progress")
-        display.update({"doing": progress_of(said), "done": said["running"], "total": said["instances"]})
+        progress({"doing": progress_of(said), "done": said["running"], "total": said["instances"]})
         if said["running"] >= said["instances"]:
             return plan
         if time.monotonic() > end:
@@ -156,7 +167,9 @@ def _apply(there: client.Hub, app: "App", file: Path, display: Any, wait_s: floa
         time.sleep(_LOOK_S)
 
 
-def _keep(there: client.Hub, app: "App", local: "Local", once: bool, display: Any, each: "Callable[[client.Hub], None] | None") -> None:
+def _keep(
+    there: client.Hub, app: "App", local: "Local", once: bool, progress: "Progress", each: "Callable[[client.Hub], None] | None"
+) -> None:
     """Until Ctrl-C, or until all data are through."""
     from eddy.errors import EddyError
     from eddy.sim.local import progress_of
@@ -171,12 +184,12 @@ def _keep(there: client.Hub, app: "App", local: "Local", once: bool, display: An
                 said = there.call("GET", f"apps/{app.name}/progress")
                 for event in there.events(number):
                     number = event.number
-                    display.update({"event": f"{event.node}: {event.kind} {event.instance} {event.text}".replace("  ", " ")})
+                    progress({"event": f"{event.node}: {event.kind} {event.instance} {event.text}".replace("  ", " ")})
             except EddyError:
                 continue  # the hub is down for a moment: everything placed goes on
             if each is not None:
                 each(there)
-            display.update({"doing": progress_of(said)})
+            progress({"doing": progress_of(said)})
             ended = ended + 1 if said["ended"] and said["ended"] >= _sources(there, app) and not said["pending"] else 0
             if once and ended > 2:
                 return

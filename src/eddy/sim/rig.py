@@ -112,8 +112,12 @@ class Rig:
         """Send the model another champion; the package."""
         self.sequence += 1
         data = sign(pack(CLASS, DEVICE, self.sequence, wire, features, configuration), self._key.sign)
-        self.until(lambda: self._host.feed("champion", [[0, data]], 0))
+        self.bring(data)
         return data
+
+    def bring(self, data: bytes) -> None:
+        """Send the model these bytes."""
+        self.until(lambda: self._host.feed("champion", [[0, data]], 0))
 
     def until(self, done: Callable[[], Any], patience_s: float = 120.0) -> None:
         """Turn until something is so.
