@@ -23,10 +23,9 @@ def install(
     port: Annotated[str, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.")],
     arch: Annotated[Arch, typer.Option(help="Native code for the fast twins: xtensawin is the ESP32; none leaves them out.")] = "xtensawin",
     name: Annotated[str, typer.Option(help="Name of the device.")] = "pump-1",
-    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="The gateway's folder: the device trusts the key in it.")] = Path(
-        "eddy-gateway"
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="The hub's folder: the device trusts the key in it.")] = Path(
+        ".eddy/hub"
     ),
-    window: Annotated[int, typer.Option(min=1, max=16384, help="Samples in a window.")] = 10240,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; touch nothing.")] = False,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
@@ -40,7 +39,7 @@ def install(
         commands = plan(port, Path(made) / "flash")
         if not dry_run:
             _check(port)
-        files = _firmware(Path(made), None if arch == "none" else arch, _settings(name, folder, window, dry_run))
+        files = _firmware(Path(made), None if arch == "none" else arch, _settings(name, folder, dry_run))
         out = console.result_console(json)
         out.print(f"{len(files)} files, {sum(files.values()):,} bytes, native code: {arch}", markup=False)
         for command in commands:
@@ -64,7 +63,7 @@ def plan(port: str, flash: Path) -> list[list[str]]:
     return [*copies, [*mpremote, "reset"]]
 
 
-def _settings(name: str, folder: Path, window: int, dry_run: bool) -> dict[str, object]:
+def _settings(name: str, folder: Path, dry_run: bool) -> dict[str, object]:
     """Settings of a board; a dry run makes no key."""
     from eddy.security.signing import SigningKey
 
@@ -72,7 +71,7 @@ def _settings(name: str, folder: Path, window: int, dry_run: bool) -> dict[str, 
     if not dry_run:
         folder.mkdir(parents=True, exist_ok=True)
         key = SigningKey.load_or_create(folder / "signing.key").public_bytes()
-    return {"device": name, "class": "pump", "key": key, "window": window}
+    return {"device": name, "key": key}
 
 
 def _firmware(folder: Path, arch: str | None, settings: dict[str, object]) -> dict[str, int]:
