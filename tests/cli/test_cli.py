@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,12 +16,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import eddy.bench
-import eddy.sim
-from eddy.cli import device, doctor
+from eddy.cli import demo, device, doctor
 from eddy.cli.console import write_text
 from eddy.cli.main import app
 from eddy.cli.progress import Display, Step
 from eddy.errors import DataError, EddyError, LinkLost, StorageFull
+from eddy.sim.pump import Settings
 
 RESULT = {
     "device": {"interpreter": "micropython", "heap_bytes": 262_144, "peak_heap_bytes": 121_344},
@@ -35,17 +35,19 @@ RESULT = {
 }
 
 
-class Stage(ModuleType):
-    """Stands for `eddy.sim.pump`, which takes a minute: keeps the settings, plays two steps, returns a result."""
+class Stage:
+    """Stands for `eddy.cli.demo.play`, which takes a minute: keeps what it is told, plays two steps, returns a result."""
 
     def __init__(self) -> None:
-        super().__init__("eddy.sim.pump")
-        self.Settings = SimpleNamespace
-        self.runs: list[Any] = []
+        self.runs: list[Settings] = []
+        self.folders: list[Path] = []
+        self.heaps: list[bool] = []
         self.failure: Exception | None = None
 
-    def run(self, settings: Any, progress: Callable[[Step], None]) -> dict[str, Any]:
+    def play(self, settings: Settings, folder: Path, progress: Callable[[Step], None], heap: bool = False) -> dict[str, Any]:
         self.runs.append(settings)
+        self.folders.append(folder)
+        self.heaps.append(heap)
         progress({"done": 0, "total": 2, "doing": "training"})
         progress({"done": 2, "event": "file 540: first confirmed alarm"})
         if self.failure is not None:
@@ -56,8 +58,7 @@ class Stage(ModuleType):
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     stand_in = Stage()
-    monkeypatch.setitem(sys.modules, "eddy.sim.pump", stand_in)
-    monkeypatch.setattr(eddy.sim, "pump", stand_in, raising=False)
+    monkeypatch.setattr(demo, "play", stand_in.play)
     return stand_in
 
 
@@ -126,12 +127,13 @@ def test_the_version_is_told() -> None:
 
 
 def test_options_become_settings(stage: Stage, tmp_path: Path) -> None:
-    wanted = {"bearing": "2_1", "devices": 2, "speed": 3, "loss": 0.1, "corrupt": 0.01, "seed": 9, "port": "/dev/ttyUSB0", "data": tmp_path}
+    wanted = {"bearing": "2_1", "devices": 2, "speed": 3, "loss": 0.1, "corrupt": 0.01, "seed": 9, "data": tmp_path}
     options = [text for name, value in wanted.items() for text in (f"--{name}", str(value))]
     more = ("--rate", "500", "--features", "paper", "--train", "60", "--quantile", "850", "--no-heap", "--keep", tmp_path / "kept")
     assert call("demo", "pump", *more, *options).exit_code == 0
-    others = {"rate_hz": 500, "features": ("kurtosis", "skewness", "mean"), "train_windows": 60, "quantile": 850, "measure_heap": False}
-    assert [vars(settings) for settings in stage.runs] == [wanted | others | {"folder": tmp_path / "kept"}]
+    others = {"rate_hz": 500, "features": ("kurtosis", "skewness", "mean"), "train_windows": 60, "quantile": 850}
+    assert [vars(settings) for settings in stage.runs] == [wanted | others]
+    assert (stage.folders, stage.heaps) == ([tmp_path / "kept"], [False])
 
 
 def test_the_native_rate_is_no_rate(stage: Stage) -> None:

@@ -84,14 +84,17 @@ def push(
     json: Json = None,
 ) -> None:
     """Add a model of your own to the repository: it judges from now on, and is a candidate where it passes verification."""
+    import re
+
     from eddy.cli.console import result_console, write_json
     from eddy.errors import DataError
 
+    names = [name.strip() for name in re.split(r",(?![^(]*\))", features)]  # a comma within brackets is none between names
     try:
         wire = model.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {model}: {error.strerror}") from None
-    filed = _loop(folder).push_model(wire, [name.strip() for name in features.split(",")], who, device)
+    filed = _loop(folder).push_model(wire, names, who, device)
     result_console(json).print(f"model {filed.id[:12]} joined the repository", markup=False)
     if json is not None:
         write_json(json, {"model": filed.id, "origin": filed.origin, "metrics": filed.metrics})
