@@ -738,7 +738,7 @@ def test_what_is_wanted_while_another_package_is_on_its_way_waits_for_its_turn(m
 
 
 @pytest.mark.parametrize("bad", [{"threshold": 1.5}, {"threshold": 70_000}, {"normal_every": 2}, {"window": 5}, {}, {"threshold": True}])
-def test_a_configuration_that_a_device_would_refuse_is_refused_here(make: MakeSite, key: SigningKey, bad: dict[str, int]) -> None:
+def test_a_configuration_that_a_device_would_refuse_is_refused_here(make: MakeSite, key: SigningKey, bad: dict[str, Any]) -> None:
     site, pump = make(), steady(key)
     site.hear(pump.run(5))
     with pytest.raises(SettingError):
@@ -757,7 +757,7 @@ def test_who_asks_for_an_unknown_device_is_told_the_known_ones(make: MakeSite, k
 
 
 def test_a_persons_model_judges_everywhere_and_can_become_champion(make: MakeSite, key: SigningKey) -> None:
-    from sklearn.ensemble import IsolationForest
+    from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]
 
     site, pump, late = make(), steady(key), steady(key, "pump-2", seed=5)
     site.hear(pump.run(100))
