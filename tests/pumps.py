@@ -141,13 +141,15 @@ class Site:
         self.announced = 0
         self._delivered: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
-        self.restart()
+        self.loop = self._open()
 
     def restart(self) -> None:
         """The loop starts again from its file; the judge, a function that moves, goes on."""
-        if hasattr(self, "loop"):
-            self.loop.base.close()
-        self.loop = Loop(KnowledgeBase(self.file, clock=lambda: 0), self.settings, DEVICES)
+        self.loop.base.close()
+        self.loop = self._open()
+
+    def _open(self) -> Loop:
+        return Loop(KnowledgeBase(self.file, clock=lambda: 0), self.settings, DEVICES)
 
     def hear(self, *pumps: Pump) -> "Site":
         """Everything that these pumps have said, judged, taken in, and answered to the judge."""

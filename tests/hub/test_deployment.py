@@ -1,6 +1,7 @@
 """From an app to charters: what runs inside a source, who may hold what, and who gets copies."""
 
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_every_charter_is_confined_to_where_its_labels_allow_and_nobody_else_hol
 
 def test_inputs_are_the_producers_and_consumers_their_mirror() -> None:
     pump = wanted("pump")
-    assert pump["judge"].charter.inputs == [f"report@pump-{number}" for number in range(1, 5)]
+    assert pump["judge"].charter.inputs == [*(f"report@pump-{number}" for number in range(1, 5)), "bearing-health.pool"]
     for one in pump.values():
         for consumer in one.consumers:
             if not consumer.endswith("!"):
@@ -47,6 +48,29 @@ def test_inputs_are_the_producers_and_consumers_their_mirror() -> None:
     assert pump["relay@pump-3"].consumers == ["relay@pump-3!"]
     assert pump["alarm"].narrow["relay@pump-3"] == LINE_BYTES  # it is behind a slow line
     assert pump["relay@pump-3"].charter.program[2] == {"safe": False, "silence_ms": 5000}
+
+
+def test_a_model_trusts_packages_of_this_hub_for_where_it_is_and_no_others() -> None:
+    app = load(EXAMPLES / "pump" / "eddy.yaml")
+    one = {one.charter.instance: one for one in deploy(app, {}, {}, key=b"public")[1]}["detect@pump-2"]
+    arguments = one.charter.program[2]
+    assert (arguments["home"], arguments["key"]) == (["bearing-health", "pump-2"], b"public")
+    assert one.charter.inputs == ["features@pump-2", "bearing-health.champion@pump-2"]
+
+
+def test_the_loop_of_a_model_is_at_one_gateway_with_what_it_may_see() -> None:
+    pump = wanted("pump")
+    names = ["bearing-health.loop", "bearing-health.pool", *(f"bearing-health.champion@pump-{number}" for number in range(1, 5))]
+    for name in names:
+        assert (pump[name].owner, pump[name].holders, pump[name].charter.confined) == ("gw", [], ["gw"]), name
+    assert pump["bearing-health.loop"].charter.program[:2] == ["sink", ["eddy.loop.drivers", "Reports", ANY]]
+    assert pump["bearing-health.loop"].consumers == ["bearing-health.loop!"]
+    assert pump["bearing-health.pool"].charter.program == ["source", ["eddy.loop.drivers", "Pool", {"model": "bearing-health"}], []]
+    assert pump["bearing-health.pool"].consumers == ["judge"]
+    champion = pump["bearing-health.champion@pump-3"]
+    assert champion.consumers == ["detect@pump-3"]
+    assert ("detect@pump-3" in champion.narrow) == (pump["detect@pump-3"].owner == "pump-3")
+    assert set(pump["judge"].consumers) == {"alarm", "bearing-health.loop"}
 
 
 def test_copies_are_on_other_nodes_but_never_on_devices() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from eddy.spec.catalog import Own, choices
 from eddy.spec.load import made
-from eddy.spec.programs import columns, program
+from eddy.spec.programs import columns, judged, program
 
 NODES = {"gw": {"tier": "gateway"}}
 LEARNED = {"trees": 30, "threshold": "quantile 99.5%", "train": {"first": "200 windows"}, "seed": 7}
@@ -34,7 +34,7 @@ FUNCTIONS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"use": "features", "compute": ["rms"]}, ["eddy.kernel.functions.features", "Features", {"compute": ["rms"]}]),
     (
         {"use": "model", "model": "m", "features": ["rms"]},
-        ["eddy.kernel.functions.model", "Model", {"features": ["rms"], **SETTINGS}],
+        ["eddy.kernel.functions.model", "Model", {"features": ["rms"], "uses": ["rms"], **SETTINGS}],
     ),
     ({"use": "forward", "normal": "1 in 20"}, ["eddy.kernel.functions.forward", "Forward", {"normal_every": 20}]),
     ({"use": "rule", "when": "value > 1"}, ["eddy.kernel.functions.rule", "Rule", {"when": ["compare", "", ">", 1000]}]),
@@ -43,7 +43,7 @@ FUNCTIONS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"use": "counter"}, ["eddy.functions.counter", "Counter", {"ballast": 0}]),
     (
         {"use": "pool", "model": "m", "decide": "rank"},
-        ["eddy.pool.judging", "Judge", {"model": {"name": "m", "features": [], **SETTINGS, "pool_trees": [30]}, "decide": "rank"}],
+        ["eddy.pool.judging", "Judge", {"columns": [], "devices": {}, "decide": "rank"}],
     ),
 ]
 SINKS: list[tuple[dict[str, Any], list[Any]]] = [
@@ -106,4 +106,20 @@ def test_the_columns_of_a_model_come_from_the_features_behind_its_filters() -> N
         {"app": "a", "nodes": NODES, "sources": {"s": {"at": "gw", "driver": "simulated"}}, "functions": functions, "models": {"m": {}}}
     )
     assert columns(app, "d") == ("rms", "mean")
-    assert program(app, "function", "j")[2]["model"]["features"] == ["rms", "mean"]
+    assert program(app, "function", "j")[2]["columns"] == ["rms", "mean"]
+    assert judged(app, "m")["features"] == ["rms", "mean"]
+
+
+def test_a_model_says_which_features_it_learns_from_and_the_others_are_reported_all_the_same() -> None:
+    functions = {
+        "f": {"use": "features", "from": "s", "compute": ["rms", "mean", "kurtosis"]},
+        "d": {"use": "model", "from": "f", "model": "m"},
+        "j": {"use": "pool", "from": "d", "model": "m", "decide": "rank"},
+    }
+    replace = {"when": "3 false positives in 2h", "by": "best-ranked"}
+    models = {"m": {**LEARNED, "features": ["kurtosis", "rms"], "pool": {"trees": [10, 20]}, "replace": replace}}
+    sources = {"s": {"at": "gw", "driver": "simulated"}}
+    app = made({"app": "a", "nodes": NODES, "sources": sources, "functions": functions, "models": models})
+    expected = {"features": ["rms", "mean", "kurtosis"], "uses": ["kurtosis", "rms"], **SETTINGS}
+    assert program(app, "function", "d")[2] == expected
+    assert judged(app, "m") == {**expected, "pool_trees": [10, 20], "replace": [3, 2 * 3_600_000], "decide": "rank"}

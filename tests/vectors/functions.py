@@ -12,6 +12,7 @@ CONFORMANCE = Path(__file__).parents[1] / "conformance"
 
 def vectors() -> dict[str, str]:
     sys.path.insert(0, str(CONFORMANCE))
+    importlib.import_module("vectors").folder = str(Path(__file__).parent)  # type: ignore[attr-defined]
     spec = importlib.util.spec_from_file_location("functions_case", CONFORMANCE / "cases" / "functions.py")
     assert spec and spec.loader
     case = importlib.util.module_from_spec(spec)

@@ -79,10 +79,11 @@ class KnowledgeBase:
         try:
             yield
         except BaseException:
-            self.connection.execute("ROLLBACK TO part")
+            if self.connection.in_transaction:  # on a full disk SQLite has undone all of it
+                self.connection.execute("ROLLBACK TO part")
+                self.connection.execute("RELEASE part")
             raise
-        finally:
-            self.connection.execute("RELEASE part")
+        self.connection.execute("RELEASE part")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -27,11 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from eddy.errors import SettingError
+from eddy.errors import ModelError, SettingError
 from eddy.functions.forest import NumpyTrainer, score
 from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
-from eddy.models.derived import Columns, columns
+from eddy.models.derived import Columns, columns, on_device
 
 AMPLITUDES = ("rms", "mean_abs_difference", "peak_to_peak", "band_1", "band_2", "band_3", "band_4", "band_5")
 LEAST = 20  # rows below which a split into fit, validate and held out says nothing
@@ -241,6 +241,8 @@ def reproduce(rows: Sequence[Sequence[int]] | Columns, features: Sequence[str], 
     """
     if len(rows) != told.get("rows"):
         return None
+    if not on_device(features):
+        raise ModelError(f"a device cannot have trained on {', '.join(features)}: it computes {', '.join(NAMES)}")
     table = columns(rows, features)
     forest = grow(table, told["trees"], told["subsample"], told["seed"])
     if "quantile" in told and threshold_of(forest, table, told["quantile"], told.get("margin", 0)) != told["threshold"]:

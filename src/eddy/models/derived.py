@@ -10,12 +10,11 @@ that uses one judges in the pool but never becomes a candidate for the device.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eddy.errors import EddyError, ModelError
+from eddy.errors import ModelError
 from eddy.kernel.features import NAMES
 
 Columns = NDArray[np.int64]
@@ -60,7 +59,7 @@ def columns(rows: Sequence[Sequence[int]] | Columns, names: Sequence[str]) -> Co
         int64 [n, len(names)], each clipped to int32 as a forest takes it.
 
     Raises:
-        ModelError: A name that is neither, or a formula that fails or returns something else than one integer per row.
+        ModelError: A name that is neither, or a formula of other arguments.
     """
     table = np.asarray(rows, dtype=np.int64).reshape(-1, len(NAMES))
     known = {name: table[:, i] for i, name in enumerate(NAMES)}
@@ -76,14 +75,7 @@ def _derive(name: str, known: Mapping[str, Columns]) -> Columns:
     unknown = [argument for argument in arguments if argument not in known]
     if unknown:
         raise ModelError(f"feature {name!r} is computed from {unknown[0]!r}, which no device reports: use {', '.join(NAMES)}")
-    result: Any
     try:
-        result = np.asarray(FORMULAS[call[1]](*[known[argument] for argument in arguments]))
-    except EddyError:
-        raise
-    except Exception as error:  # a person's own code may fail in any way; the loop goes on without it
-        raise ModelError(f"feature {name!r} failed: {type(error).__name__}: {error}") from error
-    if result.shape != (len(known[NAMES[0]]),) or not np.issubdtype(result.dtype, np.integer):
-        raise ModelError(f"feature {name!r} gave {result.dtype}{list(result.shape)} instead of one integer per window")
-    derived: Columns = result.astype(np.int64)
-    return derived
+        return FORMULAS[call[1]](*[known[argument] for argument in arguments])
+    except TypeError:
+        raise ModelError(f"feature {name!r} is computed from {len(arguments)} others: write {call[1]}(a, b)") from None

@@ -4,8 +4,9 @@
     MODEL.champion@DEVICE   a source: packages with other champions for the model on that device
     MODEL.pool              a source: who belongs to the pools, for the judges
 
-They share a folder (`eddy.loop.drivers`), so they are at one node: where the first judge is pinned to, else the first of the tier where
-pools are trained.
+A device is a node, or where several of the models are on one, an instance of the model. They share a folder (`eddy.loop.drivers`), so
+they are at one node: where the first judge is pinned to, else the first that may see what the judges see, of the tier where pools are
+trained before others.
 """
 
 from collections.abc import Sequence
@@ -38,9 +39,9 @@ def with_loops(app: App, wired: Sequence[Wired], instances: Sequence[Instance]) 
 def _loop(app: App, model: str, first: list[Wired], judges: list[Wired], known: dict[str, Wired], on: dict[str, str]) -> list[Wired]:
     learners = {name for name, function in app.functions.items() if isinstance(function, Model) and function.model == model}
     champions = {origin: _champion(origin, known, learners) for judge in judges for origin in judge.inputs}
-    devices = {origin: on[one.instance] or _born(one, known) for origin, one in champions.items() if one}
+    devices = _devices({origin: one for origin, one in champions.items() if one}, known, on)
     labels = frozenset(label for judge in judges for label in judge.labels)
-    node = _home(app, model, first)
+    node = _home(app, model, first, labels)
     reports, pool = f"{model}.loop", f"{model}.pool"
     settings = {"model": model, "devices": devices, "settings": judged(app, model)}
     made = [
@@ -73,6 +74,13 @@ def _champion(origin: str, known: dict[str, Wired], learners: set[str]) -> Wired
     return one
 
 
+def _devices(champions: dict[str, Wired], known: dict[str, Wired], on: dict[str, str]) -> dict[str, str]:
+    """{origin of reports: device}."""
+    places = {one.instance: on[one.instance] or _born(one, known) for one in champions.values()}
+    shared = {place for place in places.values() if list(places.values()).count(place) > 1}
+    return {origin: one.instance if places[one.instance] in shared else places[one.instance] for origin, one in champions.items()}
+
+
 def _born(one: Wired, known: dict[str, Wired]) -> str:
     """The node of the first source behind an instance."""
     while one.inputs:
@@ -80,14 +88,16 @@ def _born(one: Wired, known: dict[str, Wired]) -> str:
     return one.node or one.instance
 
 
-def _home(app: App, model: str, first: list[Wired]) -> str:
+def _home(app: App, model: str, first: list[Wired], labels: Labels) -> str:
     pinned = next((judge.node for judge in first if judge.node), None)
     if pinned:
         return pinned
     declared = app.models[model].pool
     tier = declared.train if declared else "gateway"
     tiers = {host: app.nodes[name].tier for name, group in nodes(app).items() for host in group}
-    able = [host for wanted in (tier, "gateway", "cloud") for host in tiers if tiers[host] == wanted]
+    seeing = ["gateway", "cloud"] if not labels else ["gateway"] if {label.level for label in labels} == {"gateway"} else []
+    able = [host for wanted in (tier, *seeing) if wanted in seeing for host in tiers if tiers[host] == wanted]
     if not able:
-        raise SettingError(f"the pool of {model} needs a gateway or a cloud node: declare one")
+        what = ", ".join(sorted(f"{label.born} ({label.level})" for label in labels))
+        raise SettingError(f"the pool of {model} needs a node that may see {what or 'its reports'}: declare a gateway, or release more")
     return able[0]

@@ -7,6 +7,7 @@ Who belongs to a pool comes as samples too, from the loop that makes models (`ed
 from dataclasses import dataclass
 from typing import Any
 
+from eddy.errors import BadInput, ModelError, SampleError
 from eddy.kernel.engines import ANOMALOUS, NORMAL, TRAINING
 from eddy.kernel.features import NAMES
 from eddy.kernel.forest import MAX_NODES, Forest
@@ -18,6 +19,7 @@ from eddy.pool.judge import Standing, judge, strategy
 from eddy.pool.rank import reward
 
 _INT32 = range(-(1 << 31), 1 << 31)
+_SEQUENCE = range(1, 1 << 32)
 _PACKAGES = 16  # that may be on their way to a device, and then some
 
 
@@ -49,7 +51,7 @@ class _Pool:
     def heard(self, news: dict[str, Any]) -> None:
         """What the model on the device says about itself. One that it has trained is nobody's, until the loop says whose it is."""
         match news:
-            case {"e": "installed", "sequence": int(sequence)}:
+            case {"e": "installed", "sequence": int(sequence)} if sequence in _SEQUENCE and sequence is not True:
                 self.sequence = sequence
             case {"e": "trained"}:
                 self.speaks(self.sequence, "")
@@ -106,7 +108,10 @@ class Judge(Function):
         match sample.value:
             case [str(), str() as device, *_] as said if not known:
                 if device in self._devices.values():  # else it is of another judge's pool
-                    self._change(self._pools.setdefault(device, _Pool()), said)
+                    try:
+                        self._change(self._pools.setdefault(device, _Pool()), said)
+                    except BadInput:
+                        self.malformed += 1
                 return []
             case [-1, int(label), {"e": str()} as news, *held] if label == NEWS and known and _is_count(held):
                 self._pool(sample.origin).heard(news)
@@ -161,15 +166,17 @@ class Judge(Function):
 
     def _change(self, pool: _Pool, said: list[Any]) -> None:
         match said:
-            case [kind, _, str() as model, bytes() as wire, list() as features, *standing] if kind == JOIN:
+            case [kind, _, str() as model, bytes() as wire, list() as features, int() as points, int() as seen, int() as false] if (
+                kind == JOIN
+            ):
                 if model not in pool.members:
-                    pool.members[model] = _Member(Forest.from_wire(wire, MAX_NODES), wire, features, Standing(*standing))
+                    pool.members[model] = _member(wire, features, Standing(points, seen, false))
             case [kind, _, str() as model] if kind == LEAVE:
                 pool.members.pop(model, None)
             case [kind, _, int() as sequence, str() as model] if kind == SPEAKS:
                 pool.speaks(sequence, model)
             case _:
-                self.malformed += 1
+                raise SampleError("this says nothing about a pool")
 
     def _score(self, member: _Member, row: list[int]) -> int:
         if all(name in self._columns for name in member.features):
@@ -183,6 +190,14 @@ class Judge(Function):
                 known = label in (NORMAL, ANOMALOUS, TRAINING) and -1 <= score <= 1 << 16
                 return known and not any(isinstance(x, bool) or not isinstance(x, int) or x not in _INT32 for x in [score, label, *row])
         return False
+
+
+def _member(wire: bytes, features: list[Any], standing: Standing) -> _Member:
+    forest = Forest.from_wire(wire, MAX_NODES)
+    columns([[0] * len(NAMES)], features)  # that each of them can be computed here
+    if forest.features != len(features):
+        raise ModelError(f"the forest takes {forest.features} features, {len(features)} are named")
+    return _Member(forest, wire, features, standing)
 
 
 def _is_count(held: list[Any]) -> bool:

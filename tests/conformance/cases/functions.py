@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from binascii import hexlify
+from binascii import hexlify, unhexlify
 
 from vectors import load as golden
 
@@ -19,11 +19,13 @@ CONFIRMED = ["anomalies", 3, 4]
 WINDOW = [window.__name__, "Window", {"size_ms": 64}]
 FEATURES = [features.__name__, "Features", {"compute": NAMES}]
 MODEL = [model.__name__, "Model", {"features": NAMES, "trees": 6, "subsample": 16, "quantile": 900, "rows": 20, "seed": 5}]
+TAKES = [MODEL[0], MODEL[1], dict(MODEL[2], home=["pump", "pump-1"], key=unhexlify(golden("champion")["public_key"]))]
 RULE = [rule.__name__, "Rule", {"when": CONFIRMED}]
 PROGRAMS = {
     "window": WINDOW,
     "features": FEATURES,
     "model": MODEL,
+    "champion": TAKES,
     "forward": [forward.__name__, "Forward", {"normal_every": 3}],
     "rule": [rule.__name__, "Rule", {"when": HOT}],
     "confirm": RULE,
@@ -40,7 +42,7 @@ def values(name, i, rng):
     signal = array("h", [(rng.below(2001) - 1000) * loud // 10 for _ in range(48 if name in CHUNKED else 64)])
     if name in CHUNKED or name == "features":
         return [bytes(signal) if i % 2 else signal, 1000000]
-    if name == "model":
+    if name in ("model", "champion"):
         return features.Features(NAMES).on(Sample("w", "o", i, 0, [signal, 1000000]))[0]
     if name in ("forward", "confirm"):
         return [rng.below(65536), [0, 0, 1, 1, 2][rng.below(5)], [i]]
@@ -57,6 +59,10 @@ def log(name):
         if i == 30:
             entries.append((GAP, Sample("s", "o", 31, 0, Gap(31, 33, "trimmed"))))
             entries.append((CONFIGURE, {"normal_every": 2}))
+        if name == "champion" and i in (10, 35, 36, 45, 50):  # one that is torn; a champion, and again; what configures another, and this
+            packages = [unhexlify(data) for data in golden("champion")["packages"]]
+            packages = {10: packages[0][:-1], 35: packages[0], 36: packages[0], 45: packages[1], 50: packages[2]}
+            entries.append((SAMPLE, Sample("s", "o", i, 0, packages[i])))
     return entries
 
 

@@ -67,9 +67,11 @@ def test_both_sides_remember_even_when_one_decides() -> None:
 TREES = st.recursive(
     st.builds(lambda op, milli: ["compare", "1", op, milli], st.sampled_from(["<", "=="]), st.integers(0, 2000))
     | st.builds(lambda k, more: ["anomalies", k, k + more], st.integers(1, 3), st.integers(0, 3)),
-    lambda part: st.builds(lambda kind, a, b: [kind, a, b], st.sampled_from(["and", "or"]), part, part)
-    | st.builds(lambda a: ["not", a], part)
-    | st.builds(lambda a, s: ["for", a, s * 1000], part, st.integers(0, 4)),
+    lambda part: (
+        st.builds(lambda kind, a, b: [kind, a, b], st.sampled_from(["and", "or"]), part, part)
+        | st.builds(lambda a: ["not", a], part)
+        | st.builds(lambda a, s: ["for", a, s * 1000], part, st.integers(0, 4))
+    ),
     max_leaves=6,
 )
 

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eddy.kernel.engines import LocalTraining
 from eddy.kernel.errors import BadInput, ModelError, Refused, SampleError
 from eddy.kernel.features import compute
-from eddy.kernel.forest import Forest
 from eddy.kernel.function import Function, Sample
 from eddy.kernel.functions import load
 from eddy.kernel.functions.chain import Chain
@@ -18,7 +16,6 @@ from eddy.kernel.functions.features import Features
 from eddy.kernel.functions.filter import Filter
 from eddy.kernel.functions.forward import Forward
 from eddy.kernel.functions.mean import Mean
-from eddy.kernel.functions.model import Model
 from eddy.kernel.functions.rule import Rule
 from eddy.kernel.functions.window import Window
 from eddy.kernel.hop import Gap
@@ -108,84 +105,6 @@ def test_a_row_holds_the_named_features_in_their_order() -> None:
     assert Features(names).on(sample([window, MS])) == Features(names).on(sample([bytes(window), MS])) == [compute(window, names)]
     with pytest.raises(ModelError, match="loudness"):
         Features(["loudness"])
-
-
-# Model
-
-
-def rows(count: int, loudness: int = 1) -> list[list[int]]:
-    rng = Rng(3)
-    return [compute(array("h", [(rng.below(2001) - 1000) * loudness // 10 for _ in range(64)]), NAMES) for _ in range(count)]
-
-
-def trained() -> Model:
-    model = Model(NAMES, trees=10, subsample=32, quantile=980, rows=40, seed=1)
-    feed(model, rows(40))
-    while model.every_ms:
-        model.tick(0)
-    return model
-
-
-def test_a_model_learns_first_and_then_tells_loud_from_ordinary() -> None:
-    model = Model(NAMES, trees=10, subsample=32, quantile=980, rows=40, seed=1)
-    assert {(score, label) for score, label, _ in feed(model, rows(40))} == {(-1, 2)}
-    model = trained()
-    assert sum(label for _, label, _ in feed(model, rows(40))) <= 1  # the quantile: 2 % of its own training rows
-    score, label, row = feed(model, rows(1, 9))[0]
-    assert (label, row) == (1, rows(1, 9)[0]) and score > 0
-
-
-def test_it_grows_a_tree_a_tick_and_wants_ticks_only_then() -> None:
-    model = Model(NAMES, trees=10, subsample=32, quantile=980, rows=40, seed=1)
-    feed(model, rows(39))
-    assert model.every_ms == 0
-    feed(model, rows(1))
-    ticks = 0
-    while model.every_ms:
-        model.tick(0)
-        ticks += 1
-    assert ticks == 11  # the eleventh finds all ten trees there
-
-
-def test_its_scores_are_those_of_the_forest_that_the_engines_train() -> None:
-    engine = LocalTraining(NAMES, 40, 10, 32, 980, 1, NAMES)
-    feed(engine, rows(40))
-    while not (forests := engine.tick(0)):
-        continue
-    forest: Forest = forests[0]
-    assert [score for score, _, _ in feed(trained(), rows(20, 3))] == [forest.score(row) for row in rows(20, 3)]
-
-
-def test_a_dead_or_overdriven_sensor_is_neither_learned_from_nor_judged() -> None:
-    model = Model(NAMES, trees=5, subsample=8, quantile=980, rows=8, seed=1)
-    assert feed(model, [[0, 0]] * 20 + [[9, 16 * 65535]] * 20) == [[-1, 2, [0, 0]]] * 20 + [[-1, 2, [9, 16 * 65535]]] * 20
-    assert model.every_ms == 0
-    assert feed(trained(), [[0, 0]]) == [[-1, 2, [0, 0]]]
-
-
-def test_another_forest_and_another_threshold_take_over() -> None:
-    untrained = Model(NAMES, trees=5, subsample=8, quantile=980, rows=200, seed=9)
-    image = trained().state()[2][2]
-    untrained.model(image)
-    assert feed(untrained, rows(9)) == feed(trained(), rows(9))
-    untrained.configure({"threshold": 0})
-    assert [label for _, label, _ in feed(untrained, rows(9))] == [1] * 9
-
-
-def test_it_scores_with_the_old_forest_until_the_new_one_is_trained() -> None:
-    model = trained()
-    before = feed(model, rows(30, 3))
-    model.configure({"retrain": 2})
-    assert feed(model, rows(30, 3)) == before
-    feed(model, rows(10, 3))
-    while model.every_ms:
-        model.tick(0)
-    assert sum(label for _, label, _ in before) == 30 and sum(label for _, label, _ in feed(model, rows(30, 3))) <= 1
-
-
-def test_rows_of_another_shape_are_told() -> None:
-    with pytest.raises(SampleError, match="2 features"):
-        trained().on(sample([1, 2, 3]))
 
 
 # Forward, rule, filter
