@@ -2,7 +2,7 @@
 
 import os
 
-from eddy.kernel import store
+from eddy.kernel import journal, store
 
 
 def remove_then_rename():
@@ -53,6 +53,44 @@ def late_append():
 def no_reservation():
     """Numbers are used before their block is written down."""
     store.replace = lambda path, data: None
+
+
+def early_removal():
+    """A checkpoint forgets the old snapshot and log before a head names the new ones."""
+    snapshot = journal.FileJournal.snapshot
+
+    def early(self, instance, data):
+        before = self._named.get(instance)
+        snapshot(self, instance, data)
+        if before is not None:
+            self._clear(instance, before)
+
+    journal.FileJournal.snapshot = early
+
+
+def head_first():
+    """A new snapshot counts before the entries that came with it are there."""
+    append = journal.FileJournal._append
+
+    def later(self, name):
+        if self._named.get(name) == self._heads[name][journal._GENERATION]:
+            append(self, name)
+
+    journal.FileJournal._append = later
+
+
+def nothing_cleared():
+    """What the power cut left behind stays, and is found by whoever takes the same name."""
+    load = journal.FileJournal.load
+
+    def all_kept(self):
+        remove, journal._remove = journal._remove, lambda path: None
+        try:
+            yield from load(self)
+        finally:
+            journal._remove = remove
+
+    journal.FileJournal.load = all_kept
 
 
 def late_progress():

