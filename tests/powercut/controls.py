@@ -93,49 +93,30 @@ def nothing_cleared():
     journal.FileJournal.load = all_kept
 
 
-def late_progress():
-    """The agent's progress on flash is that of one write ago: it is written down after the fact instead of before."""
-    from eddy.kernel import agent
+def late_commit():
+    """Every other commit is only written with the next one, although the host speaks as if it were."""
+    commit = journal.FileJournal.commit
 
-    write_map = agent.write_map
-    waiting = {}
+    def late(self):
+        self.late = not getattr(self, "late", False)
+        if not self.late:
+            commit(self)
 
-    def late(path, value):
-        if path in waiting:
-            write_map(path, waiting[path])
-        waiting[path] = value
-
-    agent.write_map = late
+    journal.FileJournal.commit = late
 
 
-def no_skip():
-    """After a start the agent goes on with the window that was to come, as if its progress told the last one exactly."""
-    from eddy.kernel import agent
+def package_in_ram():
+    """A model runs a package that is not in its log; no checkpoint comes to its help."""
+    import device
 
-    read_map = agent.read_map
-
-    def exact(path):
-        value = read_map(path)
-        if value:
-            value["reserved"] -= agent._BLOCK
-        return value
-
-    agent.read_map = exact
+    append = journal.FileJournal.append
+    journal.FileJournal.append = lambda self, name, entries: append(self, name, [entry for entry in entries if len(entry) < 1000])
+    device.CHECKPOINT = 8192
 
 
-def champion_in_ram():
-    """The device says that it has trained before its champion is on flash."""
-    from eddy.kernel.deployment import ModelDeployment
+def package_not_in_snapshot():
+    """A checkpoint of a model forgets which package it runs."""
+    from eddy.kernel.functions.model import Model
 
-    def package_local(self, forest, names):
-        self.sequence, self.forest, self.head = 0, forest, {"f": names, "c": {}}
-
-    ModelDeployment.package_local = package_local
-
-
-def confirmed_in_ram():
-    """A package is said to be confirmed and is still on trial."""
-    from eddy.kernel.slots import Slots
-
-    confirm = Slots.confirm
-    Slots.confirm = lambda self: confirm(self) if self.sequence() == 0 else None
+    state = Model.state
+    Model.state = lambda self: state(self)[:3] + [0, b""]

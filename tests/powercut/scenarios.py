@@ -56,7 +56,7 @@ class Journal:
     def open(self, folder):
         self.journal = FileJournal(folder + "/host")
         self.open_changes = {}
-        found = {name: None for name in self.NAMES}
+        found = dict.fromkeys(self.NAMES)
         try:
             for name, meta, snapshot, entries in self.journal.load():
                 assert name in found, f"an instance called {name!r}"
