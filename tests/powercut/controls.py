@@ -2,7 +2,7 @@
 
 import os
 
-from eddy.kernel import store
+from eddy.kernel import journal, store
 
 
 def remove_then_rename():
@@ -55,49 +55,68 @@ def no_reservation():
     store.replace = lambda path, data: None
 
 
-def late_progress():
-    """The agent's progress on flash is that of one write ago: it is written down after the fact instead of before."""
-    from eddy.kernel import agent
+def early_removal():
+    """A checkpoint forgets the old snapshot and log before a head names the new ones."""
+    snapshot = journal.FileJournal.snapshot
 
-    write_map = agent.write_map
-    waiting = {}
+    def early(self, instance, data):
+        before = self._named.get(instance)
+        snapshot(self, instance, data)
+        if before is not None:
+            self._clear(instance, before)
 
-    def late(path, value):
-        if path in waiting:
-            write_map(path, waiting[path])
-        waiting[path] = value
-
-    agent.write_map = late
+    journal.FileJournal.snapshot = early
 
 
-def no_skip():
-    """After a start the agent goes on with the window that was to come, as if its progress told the last one exactly."""
-    from eddy.kernel import agent
+def head_first():
+    """A new snapshot counts before the entries that came with it are there."""
+    append = journal.FileJournal._append
 
-    read_map = agent.read_map
+    def later(self, name):
+        if self._named.get(name) == self._heads[name][journal._GENERATION]:
+            append(self, name)
 
-    def exact(path):
-        value = read_map(path)
-        if value:
-            value["reserved"] -= agent._BLOCK
-        return value
-
-    agent.read_map = exact
+    journal.FileJournal._append = later
 
 
-def champion_in_ram():
-    """The device says that it has trained before its champion is on flash."""
-    from eddy.kernel.deployment import ModelDeployment
+def nothing_cleared():
+    """What the power cut left behind stays, and is found by whoever takes the same name."""
+    load = journal.FileJournal.load
 
-    def package_local(self, forest, names):
-        self.sequence, self.forest, self.head = 0, forest, {"f": names, "c": {}}
+    def all_kept(self):
+        remove, journal._remove = journal._remove, lambda path: None
+        try:
+            yield from load(self)
+        finally:
+            journal._remove = remove
 
-    ModelDeployment.package_local = package_local
+    journal.FileJournal.load = all_kept
 
 
-def confirmed_in_ram():
-    """A package is said to be confirmed and is still on trial."""
-    from eddy.kernel.slots import Slots
+def late_commit():
+    """Every other commit is only written with the next one, although the host speaks as if it were."""
+    commit = journal.FileJournal.commit
 
-    confirm = Slots.confirm
-    Slots.confirm = lambda self: confirm(self) if self.sequence() == 0 else None
+    def late(self):
+        self.late = not getattr(self, "late", False)
+        if not self.late:
+            commit(self)
+
+    journal.FileJournal.commit = late
+
+
+def package_in_ram():
+    """A model runs a package that is not in its log; no checkpoint comes to its help."""
+    import device
+
+    append = journal.FileJournal.append
+    journal.FileJournal.append = lambda self, name, entries: append(self, name, [entry for entry in entries if len(entry) < 1000])
+    device.CHECKPOINT = 8192
+
+
+def package_not_in_snapshot():
+    """A checkpoint of a model forgets which package it runs."""
+    from eddy.kernel.functions.model import Model
+
+    state = Model.state
+    Model.state = lambda self: state(self)[:3] + [0, b""]

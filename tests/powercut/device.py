@@ -1,33 +1,62 @@
-"""The whole device under the power cuts: learns, reports, takes two packages, tries and confirms them. The gateway is the judge.
+"""The whole device under the power cuts: learns, reports, takes two packages. The gateway is hub, consumer and judge.
 
-Slots and hop have campaigns of their own (see `scenarios.py`); this one is about what the agent makes of them, with `progress` and
-`partial` beside them.
+The journal of its host has a campaign of its own (see `scenarios.py`); this one is about what the device as a node makes of it.
 """
 
 import json
 from array import array
+from binascii import crc32
 
-from eddy.kernel import agent, comm, hop
+from eddy.kernel import comm, features, hop, station
+from eddy.kernel.assignment import ACK, ASSIGN, BATCH, HUB, NEXT, OWNER, REPORT, Assignment, Held, message, read
+from eddy.kernel.batch import Batch, Gap
+from eddy.kernel.charter import Charter, unsigned
 from eddy.kernel.clock import ManualClock
-from eddy.kernel.codec import encode
-from eddy.kernel.engines import TRAINING
-from eddy.kernel.errors import RollbackError
-from eddy.kernel.hop import Gap, Inbox, Outbox
+from eddy.kernel.codec import decode, encode
+from eddy.kernel.courier import Courier
+from eddy.kernel.engines import ANOMALOUS, TRAINING
+from eddy.kernel.errors import CodecError
+from eddy.kernel.forest import Forest
+from eddy.kernel.functions.model import NEWS
+from eddy.kernel.hop import Inbox, Outbox
 from eddy.kernel.rng import Rng
+from eddy.kernel.store import RamStore
 
 NAME, CLASS = "pump-3", "pump"
+FEATURES = ["rms", "mean_abs_difference", "peak_to_peak"]
 WINDOW = 64
 PERIOD_NS = 1000000
 PACE_MS = 2500  # line time from window to window: some come while a package does
 PIECE = 200  # bytes that the line hands over at a time, so that a package is unfinished for a while
 AFTER_BOOT = 2  # windows that each start has to see, at least
+ROWS = 6
+AGAIN_MS = 1000
+CHECKPOINT = 600  # bytes of log between two snapshots: some fall into the work
 TURNS = 20000
+_ROOM = "eddy.kernel.functions."
+_SECOND = 1000000000
 
 
 def samples(number):
     """Window `number` of the sensor: noise."""
     rng = Rng(number)
     return array("h", [rng.below(200) + rng.below(200) - 199 for _ in range(WINDOW)])
+
+
+def assignments(key):
+    """What the hub wants of the device, {instance: function of whether it was there before}."""
+    stages = [[_ROOM + "window", "Window", {"size_ms": WINDOW}], [_ROOM + "features", "Features", {"compute": FEATURES}]]
+    model = {"features": FEATURES, "trees": 4, "subsample": 4, "quantile": 980, "rows": ROWS, "seed": 1, "home": [CLASS, NAME], "key": key}
+    hosted = (
+        ("features", ["source", None, stages], [], ["detect"]),
+        ("detect", [_ROOM + "model", "Model", model], ["features", "champion"], ["report"]),
+        ("report", [_ROOM + "forward", "Forward", {"normal_every": 1}], ["detect"], ["reports!"]),
+    )
+    return {name: assigned(Charter(name, 1, program, {}, b"rig", name, takes, [], True), gives) for name, program, takes, gives in hosted}
+
+
+def assigned(charter, gives):
+    return lambda born: Assignment(charter.instance, 1, 1, NAME, [NAME], [NAME], False, born, gives, {}, charter.sealed)
 
 
 class Pipe:
@@ -52,34 +81,29 @@ class Tape:
         self.scenario = scenario
         self.given = 0
         self.due = scenario.clock.now_ms()
-        self.ended = False
+        self.ended = False  # a source that has ended would never begin again
 
     def read(self, ready):
         known, now = self.scenario.known, self.scenario.clock.now_ms()
-        self.ended = known["agreed"] == 2 and self.given >= AFTER_BOOT
-        if self.ended or now < self.due:
+        if self.over() or now < self.due:
             return None
         self.due = now + PACE_MS
         self.given += 1
         known["tape"] += 1
-        return memoryview(samples(known["tape"])), known["tape"] * 1000000000, PERIOD_NS
+        return memoryview(samples(known["tape"])), known["tape"] * _SECOND, PERIOD_NS
 
-
-class Watched(Outbox):
-    """Notes what was kept under which number, and what the device says it runs at the moment when it says so."""
-
-    scenario = None
-
-    def keep(self, time_ns, value):
-        return self.scenario.keep(super().keep, self.stream, time_ns, value)
+    def over(self):
+        return self.scenario.known["heard"] == 2 and self.given >= AFTER_BOOT
 
 
 class Device:
-    """The agent, a sensor, a line, and a gateway; all but the agent outlive the cuts.
+    """The station, a sensor, a line, and a gateway; all but the station outlive the cuts.
 
-    What is known is plain data: `kept` and `trying` as the agent's outboxes have it, `level` what the agent runs (-1: it learns, 0: its own
-    champion, else the sequence of a package), `sure` the highest level that it has confirmed; `taken` what the gateway has, `next` the
-    numbers it expects, `index` the last window, `sent` the package that is wanted, `installed` and `agreed` those it has heard of.
+    What is known is plain data. A level is what the model runs: -1 while it learns, 0 its own forest, else the sequence of a package.
+    `heard` is the highest level that has been reported, `own` the threshold that was reported with the own forest, `sent` the number of
+    packages that have been offered, `ack` the last acknowledgement of those; `tape` the last window that the sensor gave, `kept` those
+    that the source has taken, `row` the last that was reported, and `taken` {number of a report: checksum}; `born` the instances that
+    were reported.
     """
 
     AGAIN = 130  # the recovery takes as many operations as the work, so that all second cuts would be hours
@@ -88,25 +112,34 @@ class Device:
         with open("device.json") as file:
             given = json.load(file)
         self.packages = [bytes.fromhex(package) for package in given["packages"]]
-        self.settings = {"device": NAME, "class": CLASS, "key": bytes.fromhex(given["key"]), "window": WINDOW, "normal_every": 1}
-        self.settings.update({"train_windows": 12, "trees": 4, "subsample": 8})
+        self.thresholds = given["thresholds"]  # in force with each package
+        self.forest = Forest.from_wire(bytes.fromhex(given["wire"]))
+        self.wire = self.forest.to_wire()
+        self.settings = {"device": NAME, "key": bytes(32)}
+        self.wanted = assignments(bytes.fromhex(given["key"]))
         self.clock = ManualClock()
-        self.known = {"kept": {}, "taken": {}, "trying": {}, "next": {"windows": 0, "events": 0}, "tape": 0, "level": -1, "sure": 0}
-        self.known.update({"index": -1, "trained": 0, "champion": False, "installed": 0, "agreed": 0, "starts": 0})
-        self.meet({})
-        Watched.scenario = self
-        agent.Outbox = Watched
+        self.known = {"heard": -1, "own": 0, "sent": 0, "ack": b"", "tape": 0, "row": 0, "kept": {}, "taken": {}, "born": {}, "starts": 0}
+        station.CHECKPOINT = CHECKPOINT
         comm.fresh = hop.fresh = self.fresh  # so that a campaign can be repeated
-        self.agent = self.tape = None
+        self.meet({})
+        self.station = self.tape = None
 
     def meet(self, positions):
         """The gateway's end of the line, as after a start of its own."""
+        known = self.known
         self.inbox = Inbox(positions)
+        store = RamStore()
+        store.put(hop.numbering(b"box"))
+        self.box = Outbox("champion", "champion", store, block=1)
+        self.due = 0  # when packages are offered again, ms
+        for package in self.packages[: known["sent"]]:
+            self.box.keep(0, package)
+        if known["ack"]:
+            self.box.acknowledge(known["ack"])
         self.here, self.there = Pipe(), Pipe()
         self.here.other, self.there.other = self.there, self.here
-        self.comm = comm.DataComm(self.there, primary=True)
-        self.sent = 0  # sequence of the package that was sent last
-        self.handle = None
+        self.comm = comm.DataComm(self.there, True)
+        self.courier = Courier(self.comm)
 
     def fresh(self, count):
         self.known["starts"] += 1
@@ -126,8 +159,9 @@ class Device:
     def work(self, folder):
         self.start(folder)
         for _ in range(TURNS):
-            wait = min(self.agent.step(), self.serve())
-            if self.agent.finished() and self.comm.quiet():
+            wait = min(self.station.step(), self.serve())
+            self.watch()
+            if self.done():
                 return
             self.clock.advance(max(1, min(wait, PACE_MS)))
         raise AssertionError(f"the device and its gateway do not come to an end: {self.known!r}")
@@ -137,59 +171,53 @@ class Device:
 
     def judge(self, folder):
         self.work(folder)
-        known, slots = self.known, self.agent._deployment.slots
-        assert (slots.active(), slots.trial(), known["level"], known["installed"]) == (2, False, 2, 2), "not the last package runs"
-        assert self.agent._settings["normal_every"] == 2, "the package's configuration is not in force"
-        missing = [key for key in known["kept"] if key not in known["taken"]]
-        assert not missing, f"kept and never delivered: {missing!r}"
-        assert known["champion"], "the gateway has not heard of a champion"
+        known = self.known
+        assert self.level() == known["heard"] == 2, "not the last package runs"
+        assert sorted(known["taken"]) == list(range(len(known["taken"]))), "numbers that were never reported"
 
     def start(self, folder):
-        self.agent = None
+        self.station = None
         self.tape = Tape(self)
         self.here.coming = self.there.coming = b""
-        self.agent = agent.Agent(folder, self.settings, self.here, self.tape, self.clock)
+        try:
+            self.station = station.Station(folder, self.settings, self.here, self.tape, self.clock, verify=unsigned)
+        except CodecError as error:
+            raise AssertionError(f"it does not start any more: {error}")
+        for name in self.known["born"]:
+            assert self.replica(name), f"{name} is not there any more"
+        self.level()
+        self.watch()
 
-    # --- what the device says, at the moment when it does ---
+    def done(self):
+        device = self.station
+        if not self.tape.over():
+            return False
+        quiet = device._courier.idle() and device._comm.quiet() and not device._near and self.comm.quiet() and self.courier.idle()
+        return quiet and not self.box.pending() and not self.known["kept"] and not self.replica("report").pending()
 
-    def keep(self, keep, stream, time_ns, value):
-        known = self.known
-        content = encode([time_ns, value])
-        self.listen(value)
-        known["trying"][content] = known["trying"].get(content, 0) + 1
-        seq = keep(time_ns, value)
-        assert (stream, seq) not in known["kept"] and seq >= known["next"][stream], f"number {seq} of {stream} is used again"
-        known["kept"][stream, seq] = content
-        known["trying"][content] -= 1  # what stays above 0 was cut off: it may be on flash or not
-        return seq
+    # --- what is so on the device ---
 
-    def listen(self, value):
-        known = self.known
-        if isinstance(value, list):
-            level = -1 if value[2] == TRAINING else value[3]
-            assert level < 0 or known["level"] >= 0 or self.tape.given == 1, "has a champion and has not said so, nor started since"
-            self.runs(level, f"window {value[0]}")
-            return
-        kind = value["e"]
-        sequence = value.get("sequence", 0)
-        if kind == "boot":
-            assert sequence >= max(known["level"], 0), f"boots {sequence} after {known['level']}"
-            assert sequence > known["sure"] or not value["trial"] or not known["sure"], f"{sequence} is on trial again"
-        elif kind == "installed":
-            self.runs(sequence, kind)
-        elif kind == "confirmed":
-            self.runs(sequence, kind)
-            known["sure"] = sequence
-        elif kind == "refused":
-            assert value["code"] == RollbackError.code and value["sequence"] >= self.sent, f"refuses package {self.sent}: {value!r}"
-        else:
-            assert kind == "trained", f"says {value!r}"
-            assert known["level"] == -1, "trains after it had a champion"
-            known["level"] = 0
+    def replica(self, name):
+        return self.station._host.replica(name)
 
-    def runs(self, level, what):
-        assert level >= self.known["level"], f"{what} is of {level}, after {self.known['level']}"
-        self.known["level"] = level
+    def watch(self):
+        """What the source has taken is durable by the end of a turn, and must be reported."""
+        replica = self.replica("features")
+        if replica and replica.last:
+            number = replica.last[1] // _SECOND
+            if number > self.known["row"]:
+                self.known["kept"][number] = True
+
+    def level(self):
+        """What the model runs: what was reported or something later, and that whole."""
+        replica = self.replica("detect")
+        model = replica and replica.instance.function
+        level = model._sequence if model and model._inference.ready() else -1
+        assert self.known["heard"] <= level <= self.known["sent"], f"runs {level}, heard of was {self.known['heard']}"
+        if level > 0:
+            _, threshold, wire = model._inference.state()
+            assert (wire, threshold) == (self.wire, self.thresholds[level - 1]), f"what runs is not package {level}"
+        return level
 
     # --- the gateway ---
 
@@ -200,63 +228,98 @@ class Device:
             came = self.comm.take()
             if came is None:
                 break
-            assert came[0] == comm.HOP
-            for record in self.inbox.offer(bytes(came[1])):
+            assert came[0] == comm.FABRIC
+            to, data = decode(came[1])
+            self.hear(to, read(data))
+        self.offer(now)
+        self.courier.turn(now)
+        return self.comm.speak(now)
+
+    def hear(self, to, parts):
+        if parts[0] == REPORT:
+            assert to == HUB
+            held = [Held(*fields) for fields in parts[2]]
+            for one in held:
+                assert one.flags & OWNER and not one.faults, f"{one.instance} fails: {one.fault}"
+                if one.index >= 0:
+                    self.known["born"][one.instance] = True
+            here = [one.instance for one in held]
+            for name, assignment in self.wanted.items():
+                if name not in here:
+                    self.courier.put("@" + NAME, message(ASSIGN, assignment(name in self.known["born"]).plain()))
+        elif to in self.wanted:
+            pass  # to an instance that is not there yet: nobody hears it
+        elif parts[0] == BATCH:
+            assert to == "reports!"
+            for record in Batch(parts[2]).records:
+                self.compare(record)
+            for record in self.inbox.offer(parts[2]):
                 self.take(record)
             self.inbox.commit()
             for ack in self.inbox.acks():
-                self.comm.send(comm.ACK, ack)
-        for handle, outcome in self.comm.arq.finished():
-            assert outcome == "delivered"
-            if handle == self.handle:
-                self.handle = None
-        self.release()
-        return self.comm.speak(now)
+                self.courier.put("report", message(ACK, "reports!", ack))
+        elif parts[0] == ACK:
+            assert to == "champion"
+            self.known["ack"] = parts[2]
+            self.box.acknowledge(parts[2])
+        else:
+            assert (parts[0], to) == (NEXT, "champion"), f"says {parts!r} to {to}"
+            self.due = 0
 
-    def release(self):
-        """The first package follows the champion, the second, which only configures, the first when it has been confirmed."""
+    def offer(self, now):
+        """The first package follows the champion that was born there, the second, which only configures, the first."""
         known = self.known
-        wanted = known["agreed"] + 1
-        if known["champion"] and wanted <= 2 and known["installed"] < wanted and self.sent < wanted:
-            self.sent = wanted
-            self.handle = self.comm.send(comm.PACKAGE, self.packages[wanted - 1])
+        if known["heard"] == known["sent"] < 2:
+            self.box.keep(0, self.packages[known["sent"]])
+            known["sent"] += 1
+            self.due = 0
+        if now >= self.due:
+            batch = self.box.batch(400)
+            self.due = now + AGAIN_MS
+            if batch is not None:
+                self.courier.put("detect", message(BATCH, "detect", batch))
+
+    def compare(self, record):
+        """What has once left under a number is durable there: it never says anything else."""
+        if record.seq in self.known["taken"]:
+            assert self.known["taken"][record.seq] == content(record), f"{record.seq} was something else before: now {record!r}"
 
     def take(self, record):
-        known, stream, value = self.known, record.stream, record.value
-        assert record.seq == known["next"][stream], f"{record.seq} of {stream} comes after {known['next'][stream] - 1}"
-        if isinstance(value, Gap):
-            assert value.reason == "reboot", f"{value!r} of {stream}"
-            for seq in range(value.first, value.last + 1):
-                assert (stream, seq) not in known["kept"], f"{seq} of {stream} was kept, and is in a gap"
-            known["next"][stream] = value.last + 1
+        known, value = self.known, record.value
+        assert not isinstance(value, Gap), f"there is no reason for {value!r}"
+        assert record.seq == len(known["taken"]), f"{record.seq} comes after {len(known['taken']) - 1}"
+        known["taken"][record.seq] = content(record)
+        score, label, row, held = value
+        assert held == 0
+        if label == NEWS:
+            self.news(row)
             return
-        known["next"][stream] = record.seq + 1
-        content = encode([record.time_ns, value])
-        if (stream, record.seq) in known["kept"]:
-            assert known["kept"][stream, record.seq] == content, f"{record.seq} of {stream} was kept as something else"
-        else:
-            assert known["trying"].get(content), f"{value!r} comes under {record.seq} and was never kept"
-        known["taken"][stream, record.seq] = True
-        if stream == "windows":
-            assert value[0] > known["index"], f"window {value[0]} comes after window {known['index']}"
-            known["index"] = value[0]
-            known["champion"] = known["champion"] or value[2] != TRAINING  # the power went between storing it and saying so
-        else:
-            self.hear(value)
+        number = record.time_ns // _SECOND
+        assert number > known["row"], f"window {number} comes after window {known['row']}"
+        missing = [kept for kept in known["kept"] if kept < number]
+        assert not missing, f"windows {missing!r} were kept, and window {number} comes without them"
+        known["kept"].pop(number, None)
+        known["row"] = number
+        assert row == list(features.compute(samples(number), FEATURES)), f"window {number} is another one"
+        level = known["heard"]
+        assert (label == TRAINING) == (level < 0), f"label {label} of a model of level {level}"
+        if level >= 0:
+            assert (label == ANOMALOUS) == (score > (self.thresholds[level - 1] if level else known["own"])), "another threshold"
+        if level > 0:
+            assert score == self.forest.score(row), f"another forest than that of package {level}"
 
-    def hear(self, value):
+    def news(self, said):
         known = self.known
-        kind, sequence = value["e"], value.get("sequence", 0)
-        if kind == "trained":
-            known["trained"] += 1
-            assert known["trained"] == 1, "the device has trained twice"
-            known["champion"] = True
-        elif kind in ("boot", "installed", "confirmed"):
-            known["installed"] = max(known["installed"], sequence)
-            if sequence and (kind == "confirmed" or (kind == "boot" and not value["trial"])):
-                known["agreed"] = max(known["agreed"], sequence)
-            if kind == "boot" and self.handle is None:
-                self.sent = known["installed"]  # what was delivered and is not there may go again
+        level = 0 if said["e"] == "trained" else said.get("sequence", -1)
+        assert said["e"] in ("trained", "installed") and level == known["heard"] + 1, f"{said!r} after level {known['heard']}"
+        assert level <= known["sent"]
+        known["heard"] = level
+        if level == 0:
+            known["own"] = said["threshold"]
+
+
+def content(record):
+    return crc32(encode([record.time_ns, record.value]))
 
 
 def copied(known):

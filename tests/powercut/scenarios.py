@@ -3,123 +3,161 @@
 import os
 
 from eddy.kernel.batch import Batch, Gap
-from eddy.kernel.errors import StorageFull
+from eddy.kernel.errors import CodecError, StorageFull
 from eddy.kernel.hop import Inbox, Outbox
-from eddy.kernel.slots import Slots
+from eddy.kernel.journal import FileJournal
 from eddy.kernel.store import FileStore, RamStore
 
 
-class Update:
-    """Installs, boots, confirms, reverts. A model of the slots gives what they may hold: the old or the new state of a cut operation.
+class Journal:
+    """A host's journal of three instances: metas, snapshots, entries, removes. The judge knows what each of them may be.
 
-    A state is (confirmed, one before, on trial, its boots, highest sequence ever).
+    A state is None, or (meta, snapshot, entries). An instance is as it was before the commit that was cut off or as it is after it, never
+    neither. Two things are left open: the meta goes first, so it may be newer than entries that came with it without a snapshot; and of
+    entries that were appended together some first ones may be there.
     """
 
-    TRIES = 2
+    NAMES = ("features", "detect@pump-3", "report")
+    ROUNDS = 22
+    AGAIN = 5
 
     def __init__(self):
-        self.may = [(1, None, None, 0, 1)]
-        self.slots = None
-        self.next = 2
+        self.may = {name: [None] for name in self.NAMES}
+        self.made = 0
+        self.open_changes = {}
+        self.journal = None
 
     def snapshot(self):
-        return list(self.may), self.next
+        return {name: list(states) for name, states in self.may.items()}, self.made
 
     def restore(self, known):
-        self.may, self.next = list(known[0]), known[1]
+        self.may = {name: list(states) for name, states in known[0].items()}
+        self.made = known[1]
 
     def prepare(self, folder):
         self.open(folder)
-        self.slots.install(1, content(1))
-        self.slots.confirm()
 
     def work(self, folder):
         self.open(folder)
-        self.boot()
-        self.install()
-        self.boot()
-        self.confirm()
-        self.boot()
-        self.install()  # on trial until its tries are used up
-        for _ in range(self.TRIES + 1):
-            self.boot()
-        self.install()
-        self.install()  # takes the place of the one on trial
-        self.boot()
-        self.revert()
-        self.install()
-        self.boot()
-        self.confirm()
-        self.revert()
-        self.boot()
+        for number in range(self.ROUNDS):
+            self.round(number)
 
     def recover(self, folder):
         self.open(folder)
-        self.observe()
-        self.boot()
-        self.install()
-        self.boot()
-        self.confirm()
+        for number in (2, 5, 3):
+            self.round(number)
 
     def judge(self, folder):
         self.open(folder)
-        self.observe()
-        self.boot()
-        assert len(self.may) == 1, f"undecided: {self.may!r}"
+        here = [name for name in self.NAMES if self.may[name] != [None]]
+        files = os.listdir(folder + "/host")
+        assert len(files) <= 3 * len(here), f"{len(here)} instances, and these files: {files!r}"
 
     def open(self, folder):
-        self.slots = Slots(folder + "/slots", max_tries=self.TRIES)
+        self.journal = FileJournal(folder + "/host")
+        self.open_changes = {}
+        found = dict.fromkeys(self.NAMES)
+        try:
+            for name, meta, snapshot, entries in self.journal.load():
+                assert name in found, f"an instance called {name!r}"
+                found[name] = (meta, snapshot, entries)
+        except CodecError as error:
+            raise AssertionError(str(error))
+        for name, state in found.items():
+            assert state in self.may[name], f"{name} is {told(state)}, not one of {[told(may) for may in self.may[name]]}"
+            self.may[name] = [state]
 
-    def observe(self):
-        """Of the states that may be, those that are."""
-        found = (self.slots.active(), self.slots.trial(), self.slots.sequence())
-        possible = [state for state in self.may if found == (state[0], state[2] is not None, state[4])]
-        assert possible, f"neither old nor new: {found!r} of {self.may!r}"
-        self.may = possible
+    def round(self, number):
+        """One commit: as when an instance comes here, works, is checkpointed, goes, and comes back."""
+        name = self.NAMES[number % 3]
+        kind = number % 11
+        if kind == 0:
+            for each in self.NAMES:
+                self.meta(each)
+        elif kind == 1:
+            for each in self.NAMES:
+                self.snap(each)
+                self.append(each, 1)
+        elif kind == 3:
+            self.snap(name)
+        elif kind == 4:
+            self.meta(name)
+            self.snap(name)
+            self.append(name, 2)
+        elif kind == 5:
+            self.meta(name)
+            self.append(name, 2)
+        elif kind == 7:
+            self.remove(name)
+            self.append(self.NAMES[(number + 1) % 3], 1)
+        elif kind == 8:
+            name = self.NAMES[(number + 2) % 3]  # the one that has just gone
+            self.meta(name)
+            self.append(name, 1)
+        elif kind == 9:
+            self.remove(name)
+            self.meta(name)
+            self.snap(name)
+            self.append(name, 1)
+        else:
+            for each in self.NAMES:
+                if self.may[each] != [None]:
+                    self.append(each, 1 + number % 2)
+        self.commit()
 
-    def do(self, operation, after):
-        states = [after(state) for state in self.may]
-        self.may = self.may + states
-        result = operation()
-        self.may = list(set(states))
-        return result
+    def made_up(self):
+        """Bytes like no others: small ones live in littlefs's folder log, larger ones in blocks."""
+        self.made += 1
+        return b"%d " % self.made * (300 if self.made % 5 == 0 else 15)
 
-    def boot(self):
-        runs = {after_boot(state)[2] or after_boot(state)[0] for state in self.may}
-        found = self.do(self.slots.boot, after_boot)
-        assert found and found[0] in runs, f"boots {found and found[0]!r}, not one of {runs!r}"
-        with found[1] as file:
-            assert file.read() == content(found[0]), f"sequence {found[0]} is damaged"
+    def state(self, name):
+        return self.open_changes[name][1] if name in self.open_changes else self.may[name][0]
 
-    def install(self):
-        sequence = self.next
-        self.next += 1
-        self.do(lambda: self.slots.install(sequence, content(sequence)), lambda state: (state[0], None, sequence, 0, sequence))
+    def change(self, name, state, before=None):
+        """What the next commit makes of an instance, and what it may be while it is under way."""
+        between = self.open_changes[name][0] if name in self.open_changes else []
+        self.open_changes[name] = (between if before is None else between + before, state)
 
-    def confirm(self):
-        self.do(self.slots.confirm, lambda s: s if s[2] is None else (s[2], s[0], None, s[3], s[4]))
+    def meta(self, name):
+        data = self.made_up()
+        state = self.state(name) or (b"", None, [])
+        self.journal.meta(name, data)
+        self.change(name, (data, state[1], state[2]))
 
-    def revert(self):
-        self.do(self.slots.revert, after_revert)
+    def snap(self, name):
+        data = self.made_up()
+        state = self.state(name) or (b"", None, [])
+        self.journal.snapshot(name, data)
+        self.change(name, (state[0], data, []))
+
+    def append(self, name, count):
+        entries = [self.made_up() for _ in range(count)]
+        state = self.state(name) or (b"", None, [])
+        self.journal.append(name, entries)
+        before = self.may[name][0]
+        fresh = state[1] != (before and before[1])
+        between = [] if fresh else [(state[0], state[1], state[2] + entries[:some]) for some in range(count)]
+        self.change(name, (state[0], state[1], state[2] + entries), between)
+
+    def remove(self, name):
+        self.journal.remove(name)
+        self.open_changes[name] = ([], None)
+
+    def commit(self):
+        for name, (between, after) in self.open_changes.items():
+            self.may[name] = self.may[name] + between + [after]
+        self.journal.commit()
+        for name, (_, after) in self.open_changes.items():
+            self.may[name] = [after]
+        self.open_changes = {}
 
 
-def after_boot(state):
-    confirmed, before, trial, boots, highest = state
-    if trial is None:
-        return state
-    return (confirmed, before, trial, boots + 1, highest) if boots < Update.TRIES else (confirmed, before, None, boots, highest)
-
-
-def after_revert(state):
-    confirmed, before, trial, boots, highest = state
-    if trial is not None:
-        return (confirmed, before, None, boots, highest)
-    return (before, None, None, boots, highest) if before else state
-
-
-def content(sequence):
-    """An artefact: small ones live in littlefs's folder log, larger ones in blocks."""
-    return b"%d " % sequence * (2000 if sequence % 2 else 60)
+def told(state):
+    """A state in a few words."""
+    if state is None:
+        return "not there"
+    meta, snapshot, entries = state
+    return "(%r, %r, %r)" % (meta[:4], snapshot and snapshot[:4], [entry[:4] for entry in entries])
 
 
 class Stream:

@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from eddy.bench.transfer import BAUD, FRAMING, PAYLOAD, TURN_MS, Transfer, send_frames, send_object
+from eddy.bench.transfer import BAUD, FRAMING, PAYLOAD, TURN_MS, Transfer, delivery, send_frames, send_object
 from eddy.bench.windows import FEATURES, Windows, gather
 from eddy.errors import DeviceFailed, ToolMissing
 from eddy.functions.forest import NumpyTrainer
 from eddy.kernel.forest import LEAF, Forest
 from eddy.kernel.grid import STEPS
 from eddy.links import micropython
-from eddy.models.package import pack
+from eddy.models.package import pack, sign
 from eddy.security.signing import SigningKey
 
 TREES = (10, 20, 30, 40, 50)
 SUBSAMPLE = 100
 SEED = 2022
+CLASS, DEVICE = "pump", "pump-1"
 BASELINE_HEAP = 16 * 1024 * 1024
 _DEVICE = Path(__file__).parent / "device"
 
@@ -48,8 +49,8 @@ def run(
         progress: Is told how far it is.
 
     Returns:
-        `rows`, one for each number of trees, with `KEYS` and `boot_ms` for Eddy, and below `baseline` and `paper` (None where nothing is
-        printed), and what they were measured on.
+        `rows`, one for each number of trees, with `KEYS`, `package_bytes`, `verify_ms` and `adopt_ms` for Eddy, and below `baseline` and
+        `paper` (None where nothing is printed), and what they were measured on.
 
     Raises:
         ToolMissing: There is no MicroPython for this platform.
@@ -80,9 +81,11 @@ def run(
         "baseline_heap_bytes": BASELINE_HEAP,
         "line": {"baud": BAUD, "turn_ms": TURN_MS, "clock": "virtual" if speed is None else f"emulator, {speed:g} times real time"},
         "notes": [
-            f"Eddy: all on a heap of {micropython.HEAP_BYTES // 1024} KiB, training included; wire_bytes is the whole signed package.",
-            "load_ms reads the model from flash, checksum included, ready to score; boot_ms is the whole of a start: the slot is found and "
-            "verified by its SHA-256 as well, the model put in execution. The baseline verifies nothing.",
+            f"Eddy: all on a heap of {micropython.HEAP_BYTES // 1024} KiB, training included; wire_bytes is the whole message that carries "
+            "the signed package as a sample of a stream, package_bytes the package in it.",
+            "load_ms brings the model from its wire form into execution, as after every start and with every package; verify_ms opens a "
+            "package, its Ed25519 signature and SHA-256 included; adopt_ms is all that a running model does with one. The baseline "
+            "verifies nothing.",
             f"Baseline: tree objects, floats, JSON, pure Python in a heap of {BASELINE_HEAP // 2**20} MiB (`fits_heap`: whether its forest "
             "loads in Eddy's heap); wire_bytes is the JSON of the model alone.",
             f"Baseline deployment: {PAYLOAD} bytes and {FRAMING} of framing in a frame, each acknowledged by one of {FRAMING + 1} bytes.",
@@ -97,17 +100,24 @@ def _row(folder: Path, library: Path, key: SigningKey, windows: Windows, trees: 
     while trainer.step():
         pass
     forest = trainer.forest()
-    (folder / "forest.image").write_bytes(forest.to_image())
+    package = sign(pack(CLASS, DEVICE, 1, forest.to_wire(), FEATURES, {"threshold": forest.threshold}), key.sign)
+    message = delivery(package)
+    (folder / "forest.wire").write_bytes(forest.to_wire())
+    (folder / "forest.package").write_bytes(package)
     described = json.dumps(describe(forest), separators=(",", ":"))
     (folder / "forest.json").write_text(described)
     job = {
         "features": len(FEATURES),
+        "names": list(FEATURES),
         "trees": trees,
         "subsample": SUBSAMPLE,
         "seed": SEED,
         "pool": windows.pool.ravel().tolist(),
         "normal": windows.normal.tolist(),
         "anomalous": windows.anomalous.tolist(),
+        "class": CLASS,
+        "device": DEVICE,
+        "key": list(key.public_bytes()),
     }
     (folder / "job.json").write_text(json.dumps(job))
     ours = _measure("forest.py", micropython.HEAP_BYTES, library, folder)
@@ -116,14 +126,14 @@ def _row(folder: Path, library: Path, key: SigningKey, windows: Windows, trees: 
     if not ours.pop("same_bytes"):
         raise DeviceFailed("the device trained another forest from the same seed than this computer: please report this")
     difference = max(abs(a - b) for a, b in zip(ours.pop("scores"), theirs.pop("scores"), strict=True))
-    package = pack("pump", "pump-1", 1, key, forest.to_wire(), FEATURES, {"threshold": forest.threshold})
     baseline = {**theirs, "wire_bytes": len(described), **_figures(send_frames(len(described)))}
     return {
         "trees": trees,
         "nodes": forest.nodes,
-        "wire_bytes": len(package),
+        "wire_bytes": len(message),
+        "package_bytes": len(package),
         "model_bytes": len(forest.to_wire()),
-        **_figures(send_object(package, speed)),
+        **_figures(send_object(message, speed)),
         **ours,
         "score_difference": round(difference, 5),
         "baseline": {**{name: baseline[name] for name in KEYS}, "fits_heap": fits},
@@ -162,5 +172,5 @@ def _measure(script: str, heap: int, library: Path, folder: Path) -> dict[str, A
     try:
         figures: dict[str, Any] = json.loads(result.stdout)
     except ValueError:
-        raise DeviceFailed(f"{script} ended with code {result.returncode}: {result.stderr.strip()[-400:]}") from None
+        raise DeviceFailed(f"{script} ended with code {result.returncode}: {(result.stderr or result.stdout).strip()[-400:]}") from None
     return figures

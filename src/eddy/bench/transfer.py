@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from eddy.errors import LinkTimeout
 from eddy.kernel.arq import Arq
+from eddy.kernel.assignment import BATCH, message
+from eddy.kernel.codec import encode
+from eddy.kernel.comm import FABRIC
+from eddy.kernel.hop import Outbox
+from eddy.kernel.station import MESSAGE
+from eddy.kernel.store import RamStore
 from eddy.links.serial import SerialLink
 from eddy.sim.line import Line, VirtualLine, start_line
 
@@ -13,6 +19,7 @@ BAUD = 2400
 TURN_MS = 10
 PAYLOAD = 64  # bytes of a file in one frame of the baseline
 FRAMING = 6  # start, packet number, overhead byte, length, CRC-8, stop: pySerialTransfer's, which the paper uses
+_TIME_NS = 1_700_000_000_123_456_789  # of a sample: its nine bytes are those of any time of these years
 _PATIENCE_S = 7200  # on the line's clock
 
 
@@ -29,18 +36,27 @@ class Transfer:
     channel_use: float
 
 
+def delivery(package: bytes) -> bytes:
+    """What goes over the line for a package: a message of the fabric with it as the one sample of a batch, as a courier sends it."""
+    box = Outbox("champion@pump-1", "champion@pump-1", RamStore(), term=1)
+    box.keep(_TIME_NS, package)
+    batch = box.batch(MESSAGE)
+    assert batch, "what is kept is to be sent"
+    return bytes([FABRIC]) + encode(["detect@pump-1", message(BATCH, "detect@pump-1", batch)])
+
+
 def send_object(data: bytes, speed: float | None = None) -> Transfer:
     """Send bytes from the gateway to the device by `eddy.kernel.arq`, until the gateway knows that they arrived.
 
     Args:
-        data: The signed package.
+        data: One object of the line; see `delivery`.
         speed: None is virtual time; a number is the emulator process, that many seconds on its clock per second on the wall.
     """
     device, gateway = Arq(primary=False, seed=1, turn_ms=TURN_MS), Arq(primary=True, seed=2, turn_ms=TURN_MS)
     gateway.send(data)
     received = _emulated(device, gateway, speed) if speed else _virtual(device, gateway)
     if bytes(received[0] or b"") != data:
-        raise LinkTimeout("the package did not arrive over the emulated line")
+        raise LinkTimeout("what was sent did not arrive over the emulated line")
     return received[1]
 
 

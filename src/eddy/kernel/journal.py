@@ -1,9 +1,9 @@
 """The journal of a host in files, for littlefs and POSIX; the contract is `eddy.kernel.host.Journal`.
 
 An instance has three files: a head with its meta, a snapshot, and the entries since. The head names the other two, and is replaced as a
-whole, so that a power cut leaves an old snapshot with its entries or a new one without. What was appended last may be torn; it ends the
-entries. Instances are written one after the other: what one has heard and another has not comes again. Nothing of this stays in RAM but
-the heads.
+whole, so that a power cut leaves an old snapshot with its entries or a new one with those that came with it. What was appended last may be
+torn; it ends the entries. A meta is never older than the entries beside it. Instances are written one after the other: what one has heard
+and another has not comes again. Nothing of this stays in RAM but the heads.
 """
 
 import os
@@ -35,20 +35,29 @@ class FileJournal:
         make_folder(folder)
         self._folder = folder
         self._heads: dict[str, dict[object, Any]] = {}
+        self._named: dict[str, int] = {}  # the generation that the head on the flash names; of another one nobody knows yet
         self._changed: list[str] = []  # heads to be written
         self._entries: dict[str, list[bytes]] = {}  # to be appended
         self._gone: list[str] = []
-        self._fresh: list[str] = []  # snapshots that no head on the flash names yet
 
     def load(self) -> "Iterator[tuple[str, bytes, bytes | None, list[bytes]]]":
-        """(instance, meta, snapshot, entries) as committed."""
-        self._heads, self._changed, self._entries, self._gone, self._fresh = {}, [], {}, [], []
-        for file in sorted(os.listdir(self._folder)):
+        """(instance, meta, snapshot, entries) as committed. What a power cut has left behind is cleared away."""
+        self._heads, self._named, self._changed, self._entries, self._gone = {}, {}, [], {}, []
+        files = sorted(os.listdir(self._folder))
+        known = []
+        for file in files:
             head: dict[object, Any] | None = read_map(self._folder + "/" + file) if file.endswith(".head") else None
             if head is not None:
                 name = head[_NAME]
-                self._heads[name] = head
-                yield name, head[_META], self._kept(name) if head[_SNAPSHOT] else None, list(self._read(self._log(name)))
+                self._heads[name], self._named[name] = head, head[_GENERATION]
+                log = self._log(name)
+                known += [self._path(name) + ".head", log, log + ".snap" if head[_SNAPSHOT] else log]
+        for file in files:
+            if self._folder + "/" + file not in known:
+                _remove(self._folder + "/" + file)
+        for name in sorted(self._heads):
+            head = self._heads[name]
+            yield name, head[_META], self._kept(name) if head[_SNAPSHOT] else None, list(self._read(self._log(name)))
 
     def meta(self, instance: str, data: bytes) -> None:
         """Replace the meta."""
@@ -57,11 +66,9 @@ class FileJournal:
     def snapshot(self, instance: str, data: bytes) -> None:
         """Replace the snapshot, and forget all entries; raises StorageFull. It is written at once, and counts with the next commit."""
         head = self._head(instance)
-        if instance not in self._fresh:
-            self._fresh.append(instance)
+        if self._named.get(instance) == head[_GENERATION]:
             head[_GENERATION] += 1
-            head[_SNAPSHOT] = True
-            _remove(self._log(instance))  # of a time when the power failed before the head was written
+        head[_SNAPSHOT] = True
         try:
             with open(self._log(instance) + ".snap", "wb") as file:
                 file.write(crc32(data).to_bytes(4, "big"))
@@ -77,35 +84,46 @@ class FileJournal:
 
     def remove(self, instance: str) -> None:
         """Forget an instance."""
-        self._gone.append(instance)
+        if instance not in self._heads:
+            return
+        if self._named.get(instance) != self._heads[instance][_GENERATION]:
+            _remove(self._log(instance) + ".snap")
+        if instance in self._named and instance not in self._gone:
+            self._gone.append(instance)
+        if instance in self._changed:
+            self._changed.remove(instance)
         self._entries.pop(instance, None)
+        del self._heads[instance]
 
     def commit(self) -> None:
         """Write what is open; raises StorageFull."""
-        for name in self._gone:
-            if name in self._heads:
-                _remove(self._path(name) + ".head")
-                _remove(self._log(name))
-                _remove(self._log(name) + ".snap")
-                del self._heads[name]
-        self._gone = []
+        while self._gone:
+            name = self._gone.pop()
+            _remove(self._path(name) + ".head")
+            self._clear(name, self._named.pop(name))
         for name in self._changed:
-            if name in self._heads:
-                head = self._heads[name]
-                write_map(self._path(name) + ".head", head)
-                if name in self._fresh:
-                    before = self._path(name) + ".%d" % (head[_GENERATION] - 1)
-                    _remove(before)
-                    _remove(before + ".snap")
-        self._changed, self._fresh = [], []
+            generation = self._heads[name][_GENERATION]
+            before = self._named.get(name)
+            if before != generation:
+                self._append(name)  # in front of the head: nobody knows that log yet
+            write_map(self._path(name) + ".head", self._heads[name])
+            self._named[name] = generation
+            if before is not None and before != generation:
+                self._clear(name, before)
+        self._changed = []
         for name in list(self._entries):
-            self._append(self._log(name), self._entries[name])
-            del self._entries[name]
+            self._append(name)
 
     def _head(self, instance: str) -> "dict[object, Any]":
+        if instance not in self._heads:
+            generation = 0
+            if instance in self._gone:  # it comes back before it has gone: the new head takes the place of the old one
+                self._gone.remove(instance)
+                generation = self._named[instance] + 1
+            self._heads[instance] = {_NAME: instance, _META: b"", _SNAPSHOT: False, _GENERATION: generation}
         if instance not in self._changed:
             self._changed.append(instance)
-        return self._heads.setdefault(instance, {_NAME: instance, _META: b"", _SNAPSHOT: False, _GENERATION: 0})
+        return self._heads[instance]
 
     def _path(self, instance: str) -> str:
         """A name's hash, since littlefs takes neither every character nor every length."""
@@ -114,7 +132,10 @@ class FileJournal:
     def _log(self, instance: str) -> str:
         return self._path(instance) + ".%d" % self._heads[instance][_GENERATION]
 
-    def _append(self, path: str, entries: list[bytes]) -> None:
+    def _append(self, name: str) -> None:
+        path, entries = self._log(name), self._entries.pop(name, [])
+        if not entries:
+            return
         try:
             with open(path, "ab") as file:
                 for entry in entries:
@@ -124,9 +145,17 @@ class FileJournal:
         except OSError as error:
             raise full_or_same(error, path)
 
+    def _clear(self, name: str, generation: int) -> None:
+        log = self._path(name) + ".%d" % generation
+        _remove(log)
+        _remove(log + ".snap")
+
     def _kept(self, instance: str) -> bytes:
-        with open(self._log(instance) + ".snap", "rb") as file:
-            checksum, data = file.read(4), file.read()
+        try:
+            with open(self._log(instance) + ".snap", "rb") as file:
+                checksum, data = file.read(4), file.read()
+        except OSError:  # a head never names what is not there yet: somebody has taken it away
+            checksum, data = b"", b""
         if crc32(data).to_bytes(4, "big") != checksum:
             raise CodecError("the snapshot of %s in %s is damaged: remove the folder to begin anew" % (instance, self._folder))
         return data

@@ -154,7 +154,7 @@ def check_a_journal_gives_back_what_was_committed_and_nothing_torn():
     journal.snapshot("a@b", b"state")
     journal.append("a@b", [b"after"])
     journal.commit()
-    log = [name for name in os.listdir("journal") if not name.endswith(".head")]
+    log = [name for name in os.listdir("journal") if not name.endswith(".head") and not name.endswith(".snap")]
     assert len(log) == 1
     with open("journal/" + log[0], "ab") as file:
         file.write(b"\x00\x00\x00\x09torn")
@@ -167,3 +167,36 @@ def check_a_journal_gives_back_what_was_committed_and_nothing_torn():
     journal.remove("a@b")
     journal.commit()
     assert list(FileJournal("journal").load()) == [] and os.listdir("journal") == []
+
+
+def check_what_leaves_a_journal_and_comes_back_at_once_begins_anew():
+    journal = FileJournal("back")
+    journal.meta("a", b"old")
+    journal.snapshot("a", b"state")
+    journal.append("a", [b"one"])
+    journal.commit()
+    journal.remove("a")
+    journal.meta("a", b"new")
+    journal.append("a", [b"two"])
+    assert list(FileJournal("back").load()) == [("a", b"old", b"state", [b"one"])]
+    journal.commit()
+    assert list(FileJournal("back").load()) == [("a", b"new", None, [b"two"])] and len(os.listdir("back")) == 2
+    journal.snapshot("a", b"never committed")
+    journal.remove("a")
+    journal.commit()
+    assert list(FileJournal("back").load()) == [] and os.listdir("back") == []
+
+
+def check_what_a_power_cut_leaves_behind_in_a_journal_is_cleared_and_never_read():
+    journal = FileJournal("cleared")
+    journal.meta("a", b"meta")
+    journal.append("a", [b"one"])
+    journal.commit()
+    (head,) = [name for name in os.listdir("cleared") if name.endswith(".head")]
+    os.remove("cleared/" + head)  # the power went when it was about to forget the rest
+    journal = FileJournal("cleared")
+    assert list(journal.load()) == [] and os.listdir("cleared") == []
+    journal.meta("a", b"later")
+    journal.append("a", [b"two"])
+    journal.commit()
+    assert list(FileJournal("cleared").load()) == [("a", b"later", None, [b"two"])]
