@@ -45,66 +45,25 @@ NAMES = (
 
 _LIMB = 15  # bits: the compiled twin adds 16384 limbs of 15 bits within int32
 
+try:
+    if sys.implementation.name != "micropython":
+        raise ImportError
+    from eddy.kernel.viper import features as _viper
 
-def power_sums_plain(window: "array[int]") -> list[int]:
-    """[S1, S2, S3, S4, sum of |differences|, min, max] of a window; the definition."""
-    s1 = s2 = s3 = s4 = differences = 0
-    before = low = high = window[0]
-    for x in window:
-        square = x * x
-        s1 += x
-        s2 += square
-        s3 += square * x
-        s4 += square * square
-        differences += abs(x - before)
-        before = x
-        if x < low:
-            low = x
-        elif x > high:
-            high = x
-    return [s1, s2, s3, s4, differences, low, high]
+    def power_sums(window: "array[int]") -> list[int]:
+        """As `eddy.kernel.plain.features.power_sums`, from the limbs that the compiled twin adds up."""
+        limbs = array("i", bytes(4 * 15))
+        _viper.power_limbs(window, len(window), limbs)
+        return join_power_limbs(limbs)
 
+    def details(window: "array[int]") -> list[int]:
+        """As `eddy.kernel.plain.features.details`, from the limbs that the compiled twin adds up."""
+        limbs = array("i", bytes(4 * 4 * BANDS))
+        _viper.detail_limbs(window, len(window), limbs)
+        return join_detail_limbs(limbs)
 
-def details_plain(window: "array[int]") -> list[int]:
-    """Sums of the squared Haar details of the five levels, not normalised (each level doubles the amplitude); the definition."""
-    sums = [0] * BANDS
-    waiting = [0] * BANDS  # at each level, the sum that has no partner yet
-    for i in range(1, len(window), 2):
-        before = window[i - 1]
-        x = window[i]
-        place = i
-        for k in range(BANDS):
-            sums[k] += (before - x) * (before - x)
-            x += before
-            place >>= 1
-            if not place & 1:
-                waiting[k] = x
-                break
-            before = waiting[k]
-    return sums
-
-
-power_sums = power_sums_plain
-details = details_plain
-
-if sys.implementation.name == "micropython":
-    try:
-        from eddy.kernel.viper import features as _viper
-
-        def power_sums(window: "array[int]") -> list[int]:
-            """As `power_sums_plain`, from the limbs that the compiled twin adds up."""
-            limbs = array("i", bytes(4 * 15))
-            _viper.power_limbs(window, len(window), limbs)
-            return join_power_limbs(limbs)
-
-        def details(window: "array[int]") -> list[int]:
-            """As `details_plain`, from the limbs that the compiled twin adds up."""
-            limbs = array("i", bytes(4 * 4 * BANDS))
-            _viper.detail_limbs(window, len(window), limbs)
-            return join_detail_limbs(limbs)
-
-    except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
-        pass
+except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
+    from eddy.kernel.plain.features import details, power_sums
 
 
 def compute(window: "array[int]", names: "tuple[str, ...] | list[str]" = NAMES) -> list[int]:
@@ -133,8 +92,8 @@ def finish(n: int, sums: list[int], squares: list[int], names: "tuple[str, ...] 
 
     Args:
         n: Samples in the window.
-        sums: As `power_sums_plain` returns them; may be empty when only bands are wanted.
-        squares: As `details_plain` returns them; may be empty when no band is wanted.
+        sums: As `power_sums` returns them; may be empty when only bands are wanted.
+        squares: As `details` returns them; may be empty when no band is wanted.
         names: Which features.
 
     Raises:
