@@ -23,11 +23,19 @@ from eddy.kernel.journal import FileJournal
 MYPY = False
 if MYPY:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
-    from eddy.kernel.agent import Driver
     from eddy.kernel.charter import Verify
     from eddy.kernel.comm import Clock, Link
+
+    class Driver(Protocol):
+        """A sensor; real ones are in `targets`."""
+
+        ended: bool
+
+        def read(self, ready: bool) -> "tuple[memoryview[int], int, int] | None":
+            """(int16 samples, time_ns, period_ns), or None; `ready` false asks for patience."""
+
 
 MESSAGE = 400  # bytes at most: under two seconds of a 2,400-baud line
 BEAT_MS = 30000
