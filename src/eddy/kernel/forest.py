@@ -46,6 +46,7 @@ MAX_NODES = 65535
 LEAF = 15 << 12
 HEAD = 8  # words
 TAIL = 4
+_FEW = 8  # trees, after which the size of the others is known well enough
 
 # 65536 * 2^(-i/32), rounded, for i in 0..32
 EXP2 = array(
@@ -270,6 +271,7 @@ class Builder:
         self.image = image = array("H", bytes(2 * self._first))
         self.trees = 0  # that have come
         self.nodes = 0  # of these
+        self._room = 0  # words behind the image that are reserved
         image[0] = FORMAT
         image[1] = features
         image[2] = trees
@@ -292,10 +294,34 @@ class Builder:
         """
         if self.nodes + len(nodes) // 2 > MAX_NODES:
             raise ModelError("a forest of more than %d nodes is beyond the format: use fewer trees" % MAX_NODES)
+        if self._room < len(nodes):
+            self._reserve(len(nodes))
         self.image[self._roots + self.trees] = self.nodes
         self.image.extend(nodes)
+        self._room -= len(nodes)
         self.trees += 1
         self.nodes += len(nodes) // 2
+
+    def _reserve(self, words: int) -> None:
+        """Find room for the trees to come, in one piece: a small heap has none for an image and its longer copy.
+
+        MicroPython keeps for an array what it has lost in length; elsewhere nothing is gained or lost. What is needed is guessed from the
+        trees that are there, once they are a few.
+
+        Args:
+            words: Of the next tree.
+        """
+        left = self.image[2] - self.trees
+        mean = (2 * self.nodes + words) // (self.trees + 1) + 1
+        self._room = max(words, mean * (left if self.trees >= _FEW else min(left, _FEW)) * 17 // 16)
+        length = len(self.image)
+        piece = array("H", bytes(256))
+        try:
+            for _ in range(0, self._room + TAIL, len(piece)):
+                self.image.extend(piece)
+        except MemoryError:  # it may still suffice for what comes
+            self._room = words
+        self.image[length:] = array("H")
 
     def grown(self) -> "tuple[bytes, list[int]]":
         """The nodes that have come, as bytes, and for each tree the number of nodes up to its end."""
