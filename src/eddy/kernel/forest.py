@@ -235,7 +235,7 @@ class Forest:
         return encode(self)
 
     @classmethod
-    def from_wire(cls, data: bytes, max_nodes: int = 16384) -> "Forest":
+    def from_wire(cls, data: bytes | memoryview, max_nodes: int = 16384) -> "Forest":
         """The forest of `to_wire`'s bytes; nothing is trusted.
 
         Args:

@@ -96,13 +96,13 @@ class Encoder:
         return bytes(self.out)
 
 
-def start(data: bytes, at: int) -> "array[int]":
+def start(data: bytes | memoryview, at: int) -> "array[int]":
     """The decoder's state: position, code, range."""
     code = int.from_bytes((bytes(data[at : at + 3]) + bytes(3))[:3], "big")
     return array("i", [at + 3, code, _TOP])
 
 
-def checked(data: bytes, coder: "array[int]", choices: int) -> int:
+def checked(data: bytes | memoryview, coder: "array[int]", choices: int) -> int:
     """`choice`, or an error."""
     value: int = choice(data, coder, choices)
     if value < 0:
@@ -110,7 +110,7 @@ def checked(data: bytes, coder: "array[int]", choices: int) -> int:
     return value
 
 
-def number(data: bytes, coder: "array[int]") -> int:
+def number(data: bytes | memoryview, coder: "array[int]") -> int:
     """What `Encoder.number` said."""
     bits = checked(data, coder, 33)
     value = 1 if bits else 0
@@ -175,7 +175,7 @@ def _encode_tree(encoder: Encoder, nodes: "array[int]", features: int, subsample
         waiting.append((node + 1, depth + 1, box))
 
 
-def decode(data: bytes, max_nodes: int) -> Forest:
+def decode(data: bytes | memoryview, max_nodes: int) -> Forest:
     """The forest of `encode`'s bytes; see `Forest.from_wire`."""
     if not data or data[0] != FORMAT:
         raise ModelError("no forest of this wire format: the first byte must be %d" % FORMAT)

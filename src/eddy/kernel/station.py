@@ -146,7 +146,7 @@ class Station:
 
     def _hear(self, data: memoryview) -> None:
         try:
-            whole: Any = decode(data)
+            whole: Any = decode(data, True)
             self._host.receive(whole[1], self._time_ns)
         except (EddyError, IndexError, TypeError):
             self.counts["faults"] += 1

@@ -10,13 +10,13 @@ _MALFORMED = -1
 _NO_ROOM = -2
 
 
-def _byte(data: bytes, coder: "array[int]") -> int:
+def _byte(data: bytes | memoryview, coder: "array[int]") -> int:
     at = coder[0]
     coder[0] = at + 1
     return data[at] if at < len(data) else 0
 
 
-def _shift(data: bytes, coder: "array[int]", code: int, width: int) -> None:
+def _shift(data: bytes | memoryview, coder: "array[int]", code: int, width: int) -> None:
     while width < _BOTTOM:
         code = code << 8 | _byte(data, coder)
         width <<= 8
@@ -24,7 +24,7 @@ def _shift(data: bytes, coder: "array[int]", code: int, width: int) -> None:
     coder[2] = width
 
 
-def choice(data: bytes, coder: "array[int]", choices: int) -> int:
+def choice(data: bytes | memoryview, coder: "array[int]", choices: int) -> int:
     """What `Encoder.choose` said; -1 where no encoder can have been."""
     part = coder[2] // choices
     value = coder[1] // part
@@ -34,7 +34,7 @@ def choice(data: bytes, coder: "array[int]", choices: int) -> int:
     return value
 
 
-def flagged(data: bytes, coder: "array[int]") -> bool:
+def flagged(data: bytes | memoryview, coder: "array[int]") -> bool:
     """What `Encoder.flag` said."""
     part = coder[2] >> 6
     if coder[1] < part:
@@ -45,7 +45,7 @@ def flagged(data: bytes, coder: "array[int]") -> bool:
 
 
 def decode_tree(
-    data: bytes, coder: "array[int]", shape: "array[int]", lengths: "array[int]", nodes: "array[int]", waiting: "array[int]"
+    data: bytes | memoryview, coder: "array[int]", shape: "array[int]", lengths: "array[int]", nodes: "array[int]", waiting: "array[int]"
 ) -> int:
     """Decode one tree.
 
