@@ -153,3 +153,22 @@ def test_the_wrapping_twin_notices_what_does_not_fit(limit: str, kept: str, tmp_
     with pytest.raises(OverflowError):
         broken.power_limbs(window, LONGEST, array("i", bytes(4 * 15)))
         broken.detail_limbs(window, LONGEST, array("i", bytes(4 * 20)))
+
+
+@given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=300), st.lists(st.integers(1, 100), max_size=12))
+def test_a_window_in_pieces_has_the_features_of_the_whole(values: list[int], sizes: list[int]) -> None:
+    sums = features.Sums(NAMES)
+    for _ in range(2):  # a window leaves nothing behind
+        at = 0
+        for size in [*sizes, len(values)]:
+            sums.add(array("h", values[at : at + size]))
+            at += size
+        assert sums.row() == compute(array("h", values))
+
+
+def test_a_window_that_was_given_up_leaves_nothing_behind() -> None:
+    sums = features.Sums(NAMES)
+    sums.add(array("h", range(100)))
+    sums.clear()
+    sums.add(array("h", [5, 7, 9]))
+    assert sums.row() == compute(array("h", [5, 7, 9]))

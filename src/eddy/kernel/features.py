@@ -43,6 +43,7 @@ NAMES = (
     "band_5",
 )
 
+_WHOLE = 1 << BANDS  # samples of one detail at the highest level
 _LIMB = 15  # bits: the compiled twin adds 16384 limbs of 15 bits within int32
 
 try:
@@ -50,13 +51,13 @@ try:
         raise ImportError
     from eddy.kernel.viper import features as _viper
 
-    def power_sums(window: "array[int]") -> list[int]:
+    def power_sums(window: "array[int] | memoryview[int]") -> list[int]:
         """As `eddy.kernel.plain.features.power_sums`, from the limbs that the compiled twin adds up."""
         limbs = array("i", bytes(4 * 15))
         _viper.power_limbs(window, len(window), limbs)
         return join_power_limbs(limbs)
 
-    def details(window: "array[int]") -> list[int]:
+    def details(window: "array[int] | memoryview[int]") -> list[int]:
         """As `eddy.kernel.plain.features.details`, from the limbs that the compiled twin adds up."""
         limbs = array("i", bytes(4 * 4 * BANDS))
         _viper.detail_limbs(window, len(window), limbs)
@@ -85,6 +86,73 @@ def compute(window: "array[int]", names: "tuple[str, ...] | list[str]" = NAMES) 
         raise SampleError("features need 1 to %d samples, not %d" % (LONGEST, n))
     bands = [name for name in names if name.startswith("band_")]
     return finish(n, power_sums(window) if len(bands) < len(names) else [], details(window) if bands else [], names)
+
+
+class Sums:
+    """The features of a window that comes in pieces: of the samples only what no sum of details has room for is kept.
+
+    >>> sums = Sums(["mean", "peak_to_peak"])
+    >>> sums.add(array("h", [1, 2, 3]))
+    >>> sums.add(array("h", [10]))
+    >>> sums.row()
+    [64, 144]
+
+    Args:
+        names: Which features, in the order wanted.
+    """
+
+    def __init__(self, names: "tuple[str, ...] | list[str]") -> None:
+        self._names = names
+        self._banded = any(name.startswith("band_") for name in names)
+        self._rest = array("h", bytes(2 * _WHOLE))
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the window."""
+        self._count = 0  # samples that are summed up
+        self._left = 0  # samples that wait to become a whole piece
+        self._last = 0
+        self._sums: list[int] = []
+        self._squares = [0] * BANDS
+
+    def add(self, samples: "array[int] | memoryview[int]") -> None:
+        """The next samples, at most 16384."""
+        view, rest = memoryview(samples), memoryview(self._rest)
+        taken = min(len(view), (_WHOLE - self._left) % _WHOLE)
+        rest[self._left : self._left + taken] = view[:taken]
+        self._left += taken
+        if self._left == _WHOLE:
+            self._join(rest)
+            self._left = 0
+        whole = (len(view) - taken) // _WHOLE * _WHOLE
+        if whole:
+            self._join(view[taken : taken + whole])
+            taken += whole
+        if taken < len(view):
+            self._left = len(view) - taken
+            rest[: self._left] = view[taken:]
+
+    def row(self) -> list[int]:
+        """The features, as `compute` gives them; what is added afterwards belongs to the next window."""
+        if self._left:
+            self._join(memoryview(self._rest)[: self._left])
+        row = finish(self._count, self._sums, self._squares, self._names)
+        self.clear()
+        return row
+
+    def _join(self, piece: "memoryview[int]") -> None:
+        """One more piece, which begins where pairs of pairs of ... samples begin on every level."""
+        sums = power_sums(piece)
+        if self._sums:
+            sums[4] += abs(piece[0] - self._last)
+            low, high = min(sums.pop(5), self._sums[5]), max(sums.pop(5), self._sums[6])
+            sums = [sums[i] + self._sums[i] for i in range(5)] + [low, high]
+        self._sums = sums
+        if self._banded:
+            squares = details(piece)
+            self._squares = [squares[i] + self._squares[i] for i in range(BANDS)]
+        self._last = piece[len(piece) - 1]
+        self._count += len(piece)
 
 
 def finish(n: int, sums: list[int], squares: list[int], names: "tuple[str, ...] | list[str]") -> list[int]:

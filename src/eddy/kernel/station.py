@@ -184,7 +184,7 @@ class Station:
 
     def _through(self, name: str, programs: "list[Any]", chunk: "Any") -> None:
         if name not in self._stages:
-            self._stages = {name: [load(program) for program in programs]}
+            self._stages = {name: _staged(programs)}
         samples, start_ns, period_ns = chunk
         self.counts["chunks"] += 1
         self._time_ns = start_ns
@@ -227,6 +227,18 @@ class Station:
     def _set(self, program: "Any", value: "Any") -> None:
         if "pin" in program[1][2]:
             self._act(program[1][2]["pin"], 1 if value else 0)
+
+
+def _staged(programs: "list[Any]") -> list[Function]:
+    """The stages inside a source; features of windows are summed up as the samples come."""
+    stages: list[Any] = []
+    for program in programs:
+        stage: Any = load(program)
+        if stages and hasattr(stages[-1], "into") and hasattr(stage, "sums"):
+            stages[-1].into(stage.sums())
+        else:
+            stages.append(stage)
+    return stages
 
 
 def _build(program: "Any") -> Function:

@@ -28,6 +28,18 @@ def check_features_are_the_exact_ones():
         assert features.compute(make(kind, size, seed)) == expected, (kind, size, seed)
 
 
+def check_pieces_are_summed_up_to_the_exact_ones():
+    for kind, size, seed, expected in load("features")["windows"]:
+        window = memoryview(make(kind, size, seed))
+        sums = features.Sums(features.NAMES)
+        at, step = 0, 1
+        while at < size:
+            sums.add(window[at : at + step])
+            at += step
+            step = min(3 * step, 1024)
+        assert sums.row() == expected, (kind, size, seed)
+
+
 def check_compiled_and_plain_passes_agree():
     for kind, size, seed, _ in load("features")["windows"]:
         window = make(kind, min(size, 2000), seed)

@@ -7,7 +7,7 @@ if MYPY:
 _BANDS = 5
 
 
-def power_sums(window: "array[int]") -> list[int]:
+def power_sums(window: "array[int] | memoryview[int]") -> list[int]:
     """[S1, S2, S3, S4, sum of |differences|, min, max] of a window."""
     s1 = s2 = s3 = s4 = differences = 0
     before = low = high = window[0]
@@ -26,7 +26,7 @@ def power_sums(window: "array[int]") -> list[int]:
     return [s1, s2, s3, s4, differences, low, high]
 
 
-def details(window: "array[int]") -> list[int]:
+def details(window: "array[int] | memoryview[int]") -> list[int]:
     """Sums of the squared Haar details of the five levels, not normalised (each level doubles the amplitude)."""
     sums = [0] * _BANDS
     waiting = [0] * _BANDS  # at each level, the sum that has no partner yet
