@@ -1,4 +1,4 @@
-"""Entry point of a device, the same for every port: settings from flash, then the node or the agent until the sensor's data end."""
+"""Entry point of a device, the same for every port: settings from flash, then the station until the sensor's data end."""
 
 import gc
 
@@ -8,6 +8,7 @@ if hasattr(gc, "threshold"):
     gc.threshold(2048)
 
 from eddy.kernel import codec
+from eddy.kernel.station import Station
 
 
 def run(folder, link, driver, clock, wait, tell, act):
@@ -20,21 +21,14 @@ def run(folder, link, driver, clock, wait, tell, act):
         clock: Line time, with `now_ms()`.
         wait: Called with the milliseconds of line time until something is due; returns earlier when bytes have come.
         act: Called with a pin and its level, 0 or 1.
-        tell: Called once with the agent's figures when the sensor's data have ended and the line is quiet.
+        tell: Called once with the station's figures when the sensor's data have ended and the line is quiet.
     """
     if hasattr(gc, "threshold"):
         gc.threshold(8192)
     with open(folder + "/settings.cbor", "rb") as file:
         settings = codec.decode(file.read())
-    if settings.get("node"):
-        from eddy.kernel.station import Station
-
-        runtime = Station(folder, settings, link, driver, clock, act)
-    else:
-        from eddy.kernel.agent import Agent
-
-        runtime = Agent(folder, settings, link, driver, clock)
+    station = Station(folder, settings, link, driver, clock, act)
     gc.collect()
-    while not runtime.finished():
-        wait(runtime.step())
-    tell(runtime.figures())
+    while not station.finished():
+        wait(station.step())
+    tell(station.figures())

@@ -14,6 +14,7 @@ import os
 import vfs
 
 ERASED = b"\xff"
+_PIECE = 256  # bytes; a whole block of blank ones would come out of the device's own heap
 # littlefs keeps files up to its cache (4 x readsize) and an eighth of a block inside the folder's own log, where an appended record
 # costs one or two small writes; a larger file costs an erase and the copy of half a block for each flushed record.
 LITTLEFS = {"readsize": 128, "progsize": 32}
@@ -44,7 +45,6 @@ class HostFlash:
         self.block_size = block_size
         self.cut = cut
         self.dead = False
-        self._blank = ERASED * block_size
         try:
             present = os.stat(path)[6]
         except OSError:
@@ -52,7 +52,7 @@ class HostFlash:
         self._file = open(path, "r+b" if present else "w+b")
         self._file.seek(present // block_size * block_size)
         for _ in range(present // block_size, blocks):
-            self._file.write(self._blank)
+            self._fill(block_size)
 
     def readblocks(self, block: int, buffer, offset: int = 0):
         """Fill `buffer` from `offset` bytes into `block`."""
@@ -102,8 +102,15 @@ class HostFlash:
     def _erase(self, block: int) -> None:
         reaches = self._reaches(self.block_size)
         self._file.seek(block * self.block_size)
-        self._file.write(memoryview(self._blank)[:reaches])
+        self._fill(reaches)
         self._end()
+
+    def _fill(self, size: int) -> None:
+        """Blank bytes from where the file stands."""
+        blank = ERASED * _PIECE
+        while size > 0:
+            self._file.write(memoryview(blank)[: min(size, _PIECE)])
+            size -= _PIECE
 
     def _reaches(self, size: int) -> int:
         """How many bytes of an operation reach the flash; after fewer, or as many with the power cut, the device is dead."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from eddy.kernel.store import FileStore, RamStore
+from eddy.kernel.filestore import FileStore
+from eddy.kernel.store import RamStore
 from eddy.knowledge.spool import SqliteStore, connect
 
 if TYPE_CHECKING:

@@ -5,48 +5,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from eddy.kernel import features
-from eddy.kernel.engines import DataIn, LocalInference, LocalTraining, columns
+from eddy.kernel.engines import LocalInference, LocalTraining, columns
 from eddy.kernel.errors import BadInput, ModelError, SampleError
 from eddy.kernel.forest import Forest
 from eddy.kernel.function import CONFIGURE, MODEL, SAMPLE, TICK, Instance, Sample
 
-PERIOD = 50_000
 NAMES = ["rms", "mean_abs_difference", "peak_to_peak"]
 
 
 def rows(count: int, seed: int = 1) -> list[list[int]]:
     random = np.random.default_rng(seed)
     return [features.compute(array("h", [int(x) for x in random.normal(0, 90, 64)])) for _ in range(count)]
-
-
-def chunk(samples: list[int], start: int) -> Sample:
-    return Sample("samples", "pump-1", 0, start * PERIOD, [memoryview(array("h", samples)), PERIOD])
-
-
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(5, 40))
-def test_windows_do_not_depend_on_how_the_samples_are_chunked(sizes: list[int], window: int) -> None:
-    samples = [int(x) for x in np.random.default_rng(3).integers(-500, 500, sum(sizes))]
-    data_in = Instance(DataIn(window), "data_in")
-    got: list[Any] = []
-    start = 0
-    for size in sizes:
-        got += data_in.feed(SAMPLE, chunk(samples[start : start + size], start))
-        start += size
-    whole = [samples[i : i + window] for i in range(0, len(samples) - window + 1, window)]
-    assert got == [[i, i * window * PERIOD, features.compute(array("h", w))] for i, w in enumerate(whole)]
-
-
-def test_data_in_moves_in_the_middle_of_a_window() -> None:
-    samples = [int(x) for x in np.random.default_rng(4).integers(-500, 500, 100)]
-    stayed, source, target = (Instance(DataIn(40), "data_in") for _ in range(3))
-    expected = stayed.feed(SAMPLE, chunk(samples, 0))
-    first = source.feed(SAMPLE, chunk(samples[:57], 0))
-    target.restore(source.checkpoint())
-    assert first + target.feed(SAMPLE, chunk(samples[57:], 57)) == expected
 
 
 @pytest.mark.parametrize("cut", [0, 3, 25, 33])

@@ -16,6 +16,7 @@ from wrapping import VIPER, load
 from eddy.kernel import features
 from eddy.kernel.errors import ModelError, SampleError
 from eddy.kernel.features import NAMES, compute, isqrt
+from eddy.kernel.plain import features as plain
 
 samples = st.lists(st.integers(-32768, 32767), min_size=1, max_size=200)
 TWIN = load("features")
@@ -54,7 +55,7 @@ def test_features_are_the_floored_exact_values(values: list[int]) -> None:
 @given(st.lists(st.lists(st.integers(-32768, 32767), min_size=32, max_size=32), min_size=1, max_size=4))
 def test_bands_and_what_is_below_them_hold_the_whole_energy(runs: list[list[int]]) -> None:
     values = list(chain(*runs))
-    squares = features.details_plain(array("h", values))
+    squares = plain.details(array("h", values))
     below = [sum(values[i : i + 32]) for i in range(0, len(values), 32)]
     energy = sum(Fraction(square, 1 << k) for k, square in enumerate(squares, 1)) + sum(Fraction(x * x, 32) for x in below)
     assert energy == sum(x * x for x in values)
@@ -119,10 +120,10 @@ def test_isqrt_is_the_floored_root(value: int) -> None:
 def compare_with_the_twin(window: "array[int]") -> None:
     limbs = array("i", bytes(4 * 15))
     TWIN.power_limbs(window, len(window), limbs)
-    assert features.join_power_limbs(limbs) == features.power_sums_plain(window)
+    assert features.join_power_limbs(limbs) == plain.power_sums(window)
     limbs = array("i", bytes(4 * 20))
     TWIN.detail_limbs(window, len(window), limbs)
-    assert features.join_detail_limbs(limbs) == features.details_plain(window)
+    assert features.join_detail_limbs(limbs) == plain.details(window)
 
 
 @pytest.mark.slow
@@ -152,3 +153,22 @@ def test_the_wrapping_twin_notices_what_does_not_fit(limit: str, kept: str, tmp_
     with pytest.raises(OverflowError):
         broken.power_limbs(window, LONGEST, array("i", bytes(4 * 15)))
         broken.detail_limbs(window, LONGEST, array("i", bytes(4 * 20)))
+
+
+@given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=300), st.lists(st.integers(1, 100), max_size=12))
+def test_a_window_in_pieces_has_the_features_of_the_whole(values: list[int], sizes: list[int]) -> None:
+    sums = features.Sums(NAMES)
+    for _ in range(2):  # a window leaves nothing behind
+        at = 0
+        for size in [*sizes, len(values)]:
+            sums.add(array("h", values[at : at + size]))
+            at += size
+        assert sums.row() == compute(array("h", values))
+
+
+def test_a_window_that_was_given_up_leaves_nothing_behind() -> None:
+    sums = features.Sums(NAMES)
+    sums.add(array("h", range(100)))
+    sums.clear()
+    sums.add(array("h", [5, 7, 9]))
+    assert sums.row() == compute(array("h", [5, 7, 9]))

@@ -12,9 +12,10 @@ from wrapping import load
 
 from eddy.kernel import forest_wire
 from eddy.kernel.errors import ModelError, TooLarge
-from eddy.kernel.forest import EXP2, LEAF, Forest, checksum_plain, depth_limit, path_lengths, score_plain, total_plain
-from eddy.kernel.forest_wire import decode_tree_plain
+from eddy.kernel.forest import EXP2, LEAF, Forest, checksum, depth_limit, path_lengths
 from eddy.kernel.grid import Grid
+from eddy.kernel.plain import forest as plain
+from eddy.kernel.plain.forest_wire import decode_tree as plain_decode_tree
 
 int32 = st.integers(-(2**31), 2**31 - 1)
 FOREST = train(cloud(256, 3, seed=1), 3, trees=10, subsample=100, seed=7)
@@ -93,8 +94,8 @@ def test_a_forest_is_never_calibrated_blind_to_what_is_louder_than_its_training(
 def test_compiled_scoring_is_the_plain_one_within_32_bits(row: list[int]) -> None:
     steps = array("H", bytes(6))
     total = TWIN.total(FOREST.image, row, steps)
-    assert total == total_plain(FOREST.image, row, array("H", bytes(6)))
-    assert TWIN.power(FOREST.image[2] * FOREST.image[7], total, EXP2) == score_plain(FOREST.image, row, steps)
+    assert total == plain.total(FOREST.image, row, array("H", bytes(6)))
+    assert TWIN.power(FOREST.image[2] * FOREST.image[7], total, EXP2) == FOREST.score(row)
 
 
 @pytest.mark.parametrize("bounds", [(-(2**31), -1), (0, 2**31 - 1), (-(2**30), 2**30 - 1), (5, 5), (2**31 - 2, 2**31 - 1)])
@@ -148,7 +149,7 @@ def test_the_compiled_checksum_is_the_plain_one_within_32_bits() -> None:
         sums = array("i", bytes(8))
         TWIN.checksum(image, len(image) - 4, sums)
         a, b = sums
-        assert [a & 0xFFFF, a >> 16, b & 0xFFFF, b >> 16] == checksum_plain(image)
+        assert [a & 0xFFFF, a >> 16, b & 0xFFFF, b >> 16] == checksum(image)
 
 
 def test_every_changed_bit_of_an_image_is_noticed() -> None:
@@ -258,7 +259,7 @@ def test_compiled_decoding_is_the_plain_one_within_32_bits() -> None:
     for start in [forest_wire.start(wire, at) for at in (1, 5, 33, 200, len(wire) - 5)]:
         shape = array("H", [3, 100, 7, 199])
         results = []
-        for decode_tree in (decode_tree_plain, WIRE_TWIN.decode_tree):
+        for decode_tree in (plain_decode_tree, WIRE_TWIN.decode_tree):
             coder, nodes, waiting = array("i", start), array("H", bytes(4 * 199)), array("H", bytes(2 * 9 * 9))
             results.append((decode_tree(wire, coder, shape, path_lengths(100), nodes, waiting), coder, nodes))
         assert results[0] == results[1]

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from eddy.kernel.batch import LOST, OVERFLOW, REBOOT, TRIMMED, Batch, read_ack
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.errors import BadInput, CodecError, Fenced, SampleError, StorageFull, TooLarge
+from eddy.kernel.filestore import FileStore
 from eddy.kernel.hop import Gap, Inbox, Outbox, Record
-from eddy.kernel.store import FileStore, RamStore
+from eddy.kernel.store import RamStore
 
 if TYPE_CHECKING:
     from eddy.kernel.store import Store

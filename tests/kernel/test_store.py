@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from eddy.kernel.errors import StorageFull
-from eddy.kernel.store import FileStore, make_folder, read_map, replace, write_map
+from eddy.kernel.filestore import FileStore
+from eddy.kernel.store import make_folder, read_map, replace, write_map
 
 if TYPE_CHECKING:
     from eddy.kernel.store import Store

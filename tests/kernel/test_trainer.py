@@ -12,8 +12,9 @@ from wrapping import load
 from eddy.kernel import codec
 from eddy.kernel.errors import ModelError
 from eddy.kernel.forest import LEAF, Forest, depth_limit, path_lengths
+from eddy.kernel.plain.trainer import grow as grow_plain
 from eddy.kernel.rng import M1, M2, Rng
-from eddy.kernel.trainer import Trainer, grow_plain
+from eddy.kernel.trainer import Trainer
 
 TWIN = load("forest")
 

@@ -74,7 +74,7 @@ def score(forest: Forest, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def grow(
     pool: "array[int]", draws: "array[int]", order: "array[int]", shape: "array[int]", lengths: "array[int]", nodes: "array[int]"
 ) -> int:
-    """One tree, as `eddy.kernel.trainer.grow_plain` grows it."""
+    """One tree, as `eddy.kernel.plain.trainer.grow` grows it."""
     features, subsample, limit, rows = shape
     rng = Rng.from_state(list(draws))
     numbers = list(range(rows))

@@ -134,14 +134,14 @@ def message(kind: int, *fields: "Any") -> bytes:
     return encode([kind] + list(fields))
 
 
-def read(data: bytes) -> "list[Any]":
-    """[kind, fields ...]; raises CodecError, SampleError."""
-    parts = decode(data)
+def read(data: bytes | memoryview, views: bool = False) -> "list[Any]":
+    """[kind, fields ...]; raises CodecError, SampleError. `views` as in `codec.decode`."""
+    parts = decode(data, views)
     if not isinstance(parts, list) or not parts or not isinstance(parts[0], int):
         raise SampleError("not a message: %d bytes" % len(data))
     return parts
 
 
-def kind(data: bytes) -> int:
+def kind(data: bytes | memoryview) -> int:
     """The kind of a message without reading the rest; -1 when it is none."""
     return data[1] if len(data) > 1 and 0x80 < data[0] < 0x98 and data[1] < 24 else -1

@@ -135,10 +135,15 @@ class Packer:
 
 
 class Batch:
-    """A batch, checked as a whole before any of it is used."""
+    """A batch, checked as a whole before any of it is used.
 
-    def __init__(self, data: bytes) -> None:
-        items = decode(data)
+    Args:
+        data: The bytes.
+        views: As in `codec.decode`: for those who look at what is around the values, which may be large.
+    """
+
+    def __init__(self, data: bytes | memoryview, views: bool = False) -> None:
+        items = decode(data, views)
         if not isinstance(items, list) or len(items) < _HEADER or (len(items) - _HEADER) % 2:
             raise SampleError("not a hop batch: %d bytes" % len(data))
         self.stream = _text(items[0], "stream")
@@ -214,8 +219,8 @@ def _text(value: object, what: str) -> str:
 
 
 def _bytes(value: object, what: str) -> bytes:
-    if isinstance(value, bytes):
-        return value
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value)
     raise SampleError("%s is no byte string" % what)
 
 

@@ -1,7 +1,7 @@
 """Data Comm manager: typed objects over a line, the same at both ends.
 
-The line's own receipts (`arq`) only say that bytes crossed the wire. That a sample is safe is said by the hop's acknowledgement, an
-object of its own that leaves after the receiver has stored the sample.
+The line's own receipts (`arq`) only say that bytes crossed the wire. That a sample is safe is said by the hop's acknowledgement, a
+message of its own that leaves after the receiver has stored the sample.
 """
 
 import os
@@ -30,9 +30,6 @@ if MYPY:
             """Milliseconds."""
 
 
-HOP = 72  # "H": a batch of samples, device to gateway
-ACK = 65  # "A": the hop's acknowledgement, gateway to device
-PACKAGE = 80  # "P": something to deploy, gateway to device
 FABRIC = 70  # "F": [address, message] of the fabric, either way
 
 _STEP = 512  # bytes of an unfinished object between two writes to flash: about 2 s of line, and few writes

@@ -80,9 +80,9 @@ class Courier:
 
 def _subject(to: str, data: bytes) -> "tuple[Any, ...]":
     """What a message is about: a later one about the same replaces it."""
-    parts = read(data)
+    parts = read(data, True)
     if parts[0] == BATCH:
-        batch = Batch(parts[2])
+        batch = Batch(parts[2], True)
         return (to, BATCH, batch.stream, batch.origin)
     if parts[0] == ASSIGN:
         return (to, ASSIGN, parts[1][0])

@@ -1,6 +1,6 @@
-"""The engines of the far edge, as functions: Data In manager, Local Training Engine, Local Inference Engine (Tiny-MLOps, section IV).
+"""The engines of the far edge, as functions: Local Training Engine, Local Inference Engine (Tiny-MLOps, section IV).
 
-Each is a `Function`: plain-data state, no clock, no I/O. The agent hosts them on a device; any other node can host them as well.
+Each is a `Function`: plain-data state, no clock, no I/O. What comes in is windowed by `eddy.kernel.functions.window` and `features`.
 """
 
 from array import array
@@ -10,7 +10,6 @@ from eddy.kernel.errors import BadInput, ModelError, SampleError
 from eddy.kernel.forest import MAX_NODES, Forest
 from eddy.kernel.function import Function, Sample
 from eddy.kernel.trainer import Trainer
-from eddy.kernel.window import Windower
 
 MYPY = False
 if MYPY:
@@ -22,7 +21,6 @@ TRAINING = 2
 
 STUCK = 1  # every sample of the window is the same: the sensor or its cable is dead
 SATURATED = 2  # the window spans the whole range of the converter: its features would be those of the clipping
-ABSURD = 3  # samples that cannot be, such as a period of 0
 
 _FULL_SPAN = 16 * 65535  # peak_to_peak of a window that reaches both ends of int16
 _PEAK_TO_PEAK = features.NAMES.index("peak_to_peak")
@@ -38,44 +36,6 @@ def unusable(row: list[int], peak_to_peak: int = _PEAK_TO_PEAK) -> int:
     if row[peak_to_peak] == 0:
         return STUCK
     return SATURATED if row[peak_to_peak] >= _FULL_SPAN else 0
-
-
-class DataIn(Function):
-    """Data In manager: buffers samples, windows them, and computes every feature of each window.
-
-    In: chunks `[int16 samples, period_ns]`, time of the first sample. Out: `[index, time_ns, row]` per window; the index is dense over
-    the windows of a device, the row has the order of `features.NAMES`.
-
-    Args:
-        size: Samples in a window.
-        index: Number of the first window.
-    """
-
-    def __init__(self, size: int, index: int = 0) -> None:
-        self.index = index
-        self._windower = Windower(size)
-
-    def on(self, sample: Sample) -> "list[Any]":
-        """A chunk of any length; gives the windows that it completes."""
-        samples, period_ns = sample.value
-        out: list[Any] = []
-        for time_ns, window in self._windower.cut(samples, sample.time_ns, period_ns):
-            out.append([self.index, time_ns, features.compute(window)])
-            self.index += 1
-        return out
-
-    def dropped(self) -> int:
-        """Samples that filled no window, because there was a gap in time behind them."""
-        return self._windower.dropped
-
-    def state(self) -> "Any":
-        """The partial window and the next index."""
-        return [self.index, self._windower.state()]
-
-    def restore(self, state: "Any") -> None:
-        """Go on in the middle of a window."""
-        self.index, windower = state
-        self._windower.restore(windower)
 
 
 class LocalTraining(Function):

@@ -43,68 +43,28 @@ NAMES = (
     "band_5",
 )
 
+_WHOLE = 1 << BANDS  # samples of one detail at the highest level
 _LIMB = 15  # bits: the compiled twin adds 16384 limbs of 15 bits within int32
 
+try:
+    if sys.implementation.name != "micropython":
+        raise ImportError
+    from eddy.kernel.viper import features as _viper
 
-def power_sums_plain(window: "array[int]") -> list[int]:
-    """[S1, S2, S3, S4, sum of |differences|, min, max] of a window; the definition."""
-    s1 = s2 = s3 = s4 = differences = 0
-    before = low = high = window[0]
-    for x in window:
-        square = x * x
-        s1 += x
-        s2 += square
-        s3 += square * x
-        s4 += square * square
-        differences += abs(x - before)
-        before = x
-        if x < low:
-            low = x
-        elif x > high:
-            high = x
-    return [s1, s2, s3, s4, differences, low, high]
+    def power_sums(window: "array[int] | memoryview[int]") -> list[int]:
+        """As `eddy.kernel.plain.features.power_sums`, from the limbs that the compiled twin adds up."""
+        limbs = array("i", bytes(4 * 15))
+        _viper.power_limbs(window, len(window), limbs)
+        return join_power_limbs(limbs)
 
+    def details(window: "array[int] | memoryview[int]") -> list[int]:
+        """As `eddy.kernel.plain.features.details`, from the limbs that the compiled twin adds up."""
+        limbs = array("i", bytes(4 * 4 * BANDS))
+        _viper.detail_limbs(window, len(window), limbs)
+        return join_detail_limbs(limbs)
 
-def details_plain(window: "array[int]") -> list[int]:
-    """Sums of the squared Haar details of the five levels, not normalised (each level doubles the amplitude); the definition."""
-    sums = [0] * BANDS
-    waiting = [0] * BANDS  # at each level, the sum that has no partner yet
-    for i in range(1, len(window), 2):
-        before = window[i - 1]
-        x = window[i]
-        place = i
-        for k in range(BANDS):
-            sums[k] += (before - x) * (before - x)
-            x += before
-            place >>= 1
-            if not place & 1:
-                waiting[k] = x
-                break
-            before = waiting[k]
-    return sums
-
-
-power_sums = power_sums_plain
-details = details_plain
-
-if sys.implementation.name == "micropython":
-    try:
-        from eddy.kernel.viper import features as _viper
-
-        def power_sums(window: "array[int]") -> list[int]:
-            """As `power_sums_plain`, from the limbs that the compiled twin adds up."""
-            limbs = array("i", bytes(4 * 15))
-            _viper.power_limbs(window, len(window), limbs)
-            return join_power_limbs(limbs)
-
-        def details(window: "array[int]") -> list[int]:
-            """As `details_plain`, from the limbs that the compiled twin adds up."""
-            limbs = array("i", bytes(4 * 4 * BANDS))
-            _viper.detail_limbs(window, len(window), limbs)
-            return join_detail_limbs(limbs)
-
-    except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
-        pass
+except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
+    from eddy.kernel.plain.features import details, power_sums
 
 
 def compute(window: "array[int]", names: "tuple[str, ...] | list[str]" = NAMES) -> list[int]:
@@ -128,13 +88,80 @@ def compute(window: "array[int]", names: "tuple[str, ...] | list[str]" = NAMES) 
     return finish(n, power_sums(window) if len(bands) < len(names) else [], details(window) if bands else [], names)
 
 
+class Sums:
+    """The features of a window that comes in pieces: of the samples only what no sum of details has room for is kept.
+
+    >>> sums = Sums(["mean", "peak_to_peak"])
+    >>> sums.add(array("h", [1, 2, 3]))
+    >>> sums.add(array("h", [10]))
+    >>> sums.row()
+    [64, 144]
+
+    Args:
+        names: Which features, in the order wanted.
+    """
+
+    def __init__(self, names: "tuple[str, ...] | list[str]") -> None:
+        self._names = names
+        self._banded = any(name.startswith("band_") for name in names)
+        self._rest = array("h", bytes(2 * _WHOLE))
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the window."""
+        self._count = 0  # samples that are summed up
+        self._left = 0  # samples that wait to become a whole piece
+        self._last = 0
+        self._sums: list[int] = []
+        self._squares = [0] * BANDS
+
+    def add(self, samples: "array[int] | memoryview[int]") -> None:
+        """The next samples, at most 16384."""
+        view, rest = memoryview(samples), memoryview(self._rest)
+        taken = min(len(view), (_WHOLE - self._left) % _WHOLE)
+        rest[self._left : self._left + taken] = view[:taken]
+        self._left += taken
+        if self._left == _WHOLE:
+            self._join(rest)
+            self._left = 0
+        whole = (len(view) - taken) // _WHOLE * _WHOLE
+        if whole:
+            self._join(view[taken : taken + whole])
+            taken += whole
+        if taken < len(view):
+            self._left = len(view) - taken
+            rest[: self._left] = view[taken:]
+
+    def row(self) -> list[int]:
+        """The features, as `compute` gives them; what is added afterwards belongs to the next window."""
+        if self._left:
+            self._join(memoryview(self._rest)[: self._left])
+        row = finish(self._count, self._sums, self._squares, self._names)
+        self.clear()
+        return row
+
+    def _join(self, piece: "memoryview[int]") -> None:
+        """One more piece, which begins where pairs of pairs of ... samples begin on every level."""
+        sums = power_sums(piece)
+        if self._sums:
+            sums[4] += abs(piece[0] - self._last)
+            low, high = min(sums.pop(5), self._sums[5]), max(sums.pop(5), self._sums[6])
+            sums = [sums[i] + self._sums[i] for i in range(5)] + [low, high]
+        self._sums = sums
+        if self._banded:
+            squares = details(piece)
+            self._squares = [squares[i] + self._squares[i] for i in range(BANDS)]
+        self._last = piece[len(piece) - 1]
+        self._count += len(piece)
+
+
 def finish(n: int, sums: list[int], squares: list[int], names: "tuple[str, ...] | list[str]") -> list[int]:
     """Features from what the passes over the samples gave.
 
     Args:
         n: Samples in the window.
-        sums: As `power_sums_plain` returns them; may be empty when only bands are wanted.
-        squares: As `details_plain` returns them; may be empty when no band is wanted.
+        sums: As `power_sums` returns them; may be empty when only bands are wanted.
+        squares: As `details` returns them; may be empty when no band is wanted.
         names: Which features.
 
     Raises:

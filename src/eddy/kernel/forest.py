@@ -24,7 +24,16 @@ import sys
 from array import array
 
 from eddy.kernel.errors import ModelError
-from eddy.kernel.grid import STEPS, Grid, range_shift
+from eddy.kernel.grid import Grid, range_shift
+
+try:
+    if sys.implementation.name != "micropython":
+        raise ImportError
+    from eddy.kernel.viper.forest import checksum as _sums
+    from eddy.kernel.viper.forest import power, total
+except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
+    from eddy.kernel.plain.forest import checksum as _sums
+    from eddy.kernel.plain.forest import power, total
 
 MYPY = False
 if MYPY:
@@ -37,6 +46,7 @@ MAX_NODES = 65535
 LEAF = 15 << 12
 HEAD = 8  # words
 TAIL = 4
+_FEW = 8  # trees, after which the size of the others is known well enough
 
 # 65536 * 2^(-i/32), rounded, for i in 0..32
 EXP2 = array(
@@ -75,88 +85,18 @@ def depth_limit(subsample: int) -> int:
     return limit
 
 
-def score_plain(image: "array[int]", row: "list[int] | array[int]", steps: "array[int]") -> int:
-    """The score Q16 of a row; the definition. `steps` is room for one word for each feature."""
-    unit = image[2] * image[7]
-    total = total_plain(image, row, steps)
-    # total / unit to 16 binary places by long division in two bytes, within int32.
-    whole = total // unit
-    rest = (total - whole * unit) << 8
-    digit = rest // unit
-    rest = (rest - digit * unit) << 8
-    fraction = (digit << 8) + rest // unit
-    i = fraction >> 11
-    high = EXP2[i]
-    value = high - ((high - EXP2[i + 1]) * (fraction & 2047) >> 11)
-    return value >> whole if whole < 17 else 0
+def score_image(image: "array[int]", row: "list[int] | array[int]", steps: "array[int]") -> int:
+    """The score Q16 of a row. `steps` is room for one word for each feature."""
+    score: int = power(image[2] * image[7], total(image, row, steps), EXP2)
+    return score
 
 
-def total_plain(image: "array[int]", row: "list[int] | array[int]", steps: "array[int]") -> int:
-    """The sum Q8 of the row's path lengths over all trees; the definition."""
-    features = image[1]
-    trees = image[2]
-    at = HEAD
-    for f in range(features):
-        low = image[at] + (((image[at + 1] ^ 0x8000) - 0x8000) << 16)
-        high = image[at + 2] + (((image[at + 3] ^ 0x8000) - 0x8000) << 16)
-        x = row[f]
-        if x <= low:
-            steps[f] = 0
-        elif x >= high:
-            steps[f] = STEPS
-        else:
-            shift = image[at + 4]
-            steps[f] = (x - low >> shift) * STEPS // (high - low >> shift)
-        at += 5
-    first = at + trees
-    total = 0
-    for tree in range(trees):
-        base = first + 2 * image[at + tree]
-        node = base
-        split = image[node]
-        while split < LEAF:
-            node = node + 2 if steps[split >> 12] <= split & 0xFFF else base + 2 * image[node + 1]
-            split = image[node]
-        total += image[node + 1]
-    return total
-
-
-def checksum_plain(image: "array[int]") -> list[int]:
-    """Two sums of 30 bits over all words but the last four, after Fletcher (1982); the definition.
-
-    The second one weighs words by their place. Images are too short for the first to wrap, so whatever happens to one or two words is
-    noticed, and anything else with all but 2^-50. A CRC would take ten times as long, in C.
-    """
-    a = b = 0
-    for i in range(len(image) - TAIL):
-        a = a + image[i] & 0x3FFFFFFF
-        b = b + a & 0x3FFFFFFF
+def checksum(image: "array[int]") -> list[int]:
+    """Two sums of 30 bits over all words but the last four, as four words."""
+    sums = array("i", (0, 0))
+    _sums(image, len(image) - TAIL, sums)
+    a, b = sums
     return [a & 0xFFFF, a >> 16, b & 0xFFFF, b >> 16]
-
-
-score_image = score_plain
-total_image = total_plain
-checksum = checksum_plain
-
-if sys.implementation.name == "micropython":
-    try:
-        from eddy.kernel.viper import forest as _viper
-
-        def score_image(image: "array[int]", row: "list[int] | array[int]", steps: "array[int]") -> int:
-            """As `score_plain`, compiled."""
-            score: int = _viper.power(image[2] * image[7], _viper.total(image, row, steps), EXP2)
-            return score
-
-        def checksum(image: "array[int]") -> list[int]:
-            """As `checksum_plain`, compiled."""
-            sums = array("i", (0, 0))
-            _viper.checksum(image, len(image) - TAIL, sums)
-            a, b = sums
-            return [a & 0xFFFF, a >> 16, b & 0xFFFF, b >> 16]
-
-        total_image = _viper.total
-    except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
-        pass
 
 
 class Forest:
@@ -195,7 +135,8 @@ class Forest:
 
     def paths(self, row: "list[int] | array[int]") -> int:
         """The sum Q8 of the row's path lengths over all trees."""
-        return total_image(self.image, row, self._steps)
+        paths: int = total(self.image, row, self._steps)
+        return paths
 
     def calibrate(self, rows: "list[int] | array[int]", quantile: int = 980, margin: int = 0) -> int:
         """Set the threshold so that about `quantile` per mille of the rows lie at or below it.
@@ -294,7 +235,7 @@ class Forest:
         return encode(self)
 
     @classmethod
-    def from_wire(cls, data: bytes, max_nodes: int = 16384) -> "Forest":
+    def from_wire(cls, data: bytes | memoryview, max_nodes: int = 16384) -> "Forest":
         """The forest of `to_wire`'s bytes; nothing is trusted.
 
         Args:
@@ -330,6 +271,7 @@ class Builder:
         self.image = image = array("H", bytes(2 * self._first))
         self.trees = 0  # that have come
         self.nodes = 0  # of these
+        self._room = 0  # words behind the image that are reserved
         image[0] = FORMAT
         image[1] = features
         image[2] = trees
@@ -352,10 +294,34 @@ class Builder:
         """
         if self.nodes + len(nodes) // 2 > MAX_NODES:
             raise ModelError("a forest of more than %d nodes is beyond the format: use fewer trees" % MAX_NODES)
+        if self._room < len(nodes):
+            self._reserve(len(nodes))
         self.image[self._roots + self.trees] = self.nodes
         self.image.extend(nodes)
+        self._room -= len(nodes)
         self.trees += 1
         self.nodes += len(nodes) // 2
+
+    def _reserve(self, words: int) -> None:
+        """Find room for the trees to come, in one piece: a small heap has none for an image and its longer copy.
+
+        MicroPython keeps for an array what it has lost in length; elsewhere nothing is gained or lost. What is needed is guessed from the
+        trees that are there, once they are a few.
+
+        Args:
+            words: Of the next tree.
+        """
+        left = self.image[2] - self.trees
+        mean = (2 * self.nodes + words) // (self.trees + 1) + 1
+        self._room = max(words, mean * (left if self.trees >= _FEW else min(left, _FEW)) * 17 // 16)
+        length = len(self.image)
+        piece = array("H", bytes(256))
+        try:
+            for _ in range(0, self._room + TAIL, len(piece)):
+                self.image.extend(piece)
+        except MemoryError:  # it may still suffice for what comes
+            self._room = words
+        self.image[length:] = array("H")
 
     def grown(self) -> "tuple[bytes, list[int]]":
         """The nodes that have come, as bytes, and for each tree the number of nodes up to its end."""

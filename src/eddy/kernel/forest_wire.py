@@ -20,6 +20,13 @@ from eddy.kernel.errors import ModelError, TooLarge
 from eddy.kernel.forest import LEAF, MAX_SUBSAMPLE, MAX_TREES, Builder, Forest, depth_limit, path_lengths
 from eddy.kernel.grid import MAX_FEATURES, Grid
 
+try:
+    if sys.implementation.name != "micropython":
+        raise ImportError
+    from eddy.kernel.viper.forest_wire import choice, decode_tree
+except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
+    from eddy.kernel.plain.forest_wire import choice, decode_tree
+
 FORMAT = 0xE1
 _TOP = 1 << 24
 _BOTTOM = 1 << 16
@@ -89,57 +96,21 @@ class Encoder:
         return bytes(self.out)
 
 
-def start(data: bytes, at: int) -> "array[int]":
+def start(data: bytes | memoryview, at: int) -> "array[int]":
     """The decoder's state: position, code, range."""
-    coder = array("i", [at, 0, _TOP])
-    for _ in range(3):
-        coder[1] = coder[1] << 8 | _byte(data, coder)
-    return coder
+    code = int.from_bytes((bytes(data[at : at + 3]) + bytes(3))[:3], "big")
+    return array("i", [at + 3, code, _TOP])
 
 
-def _byte(data: bytes, coder: "array[int]") -> int:
-    at = coder[0]
-    coder[0] = at + 1
-    return data[at] if at < len(data) else 0
-
-
-def _shift(data: bytes, coder: "array[int]", code: int, width: int) -> None:
-    while width < _BOTTOM:
-        code = code << 8 | _byte(data, coder)
-        width <<= 8
-    coder[1] = code
-    coder[2] = width
-
-
-def choice(data: bytes, coder: "array[int]", choices: int) -> int:
-    """What `Encoder.choose` said; -1 where no encoder can have been."""
-    part = coder[2] // choices
-    value = coder[1] // part
-    if value >= choices:
-        return _MALFORMED
-    _shift(data, coder, coder[1] - value * part, part)
-    return value
-
-
-def flagged(data: bytes, coder: "array[int]") -> bool:
-    """What `Encoder.flag` said."""
-    part = coder[2] >> 6
-    if coder[1] < part:
-        _shift(data, coder, coder[1], part)
-        return True
-    _shift(data, coder, coder[1] - part, coder[2] - part)
-    return False
-
-
-def checked(data: bytes, coder: "array[int]", choices: int) -> int:
+def checked(data: bytes | memoryview, coder: "array[int]", choices: int) -> int:
     """`choice`, or an error."""
-    value = choice(data, coder, choices)
+    value: int = choice(data, coder, choices)
     if value < 0:
         raise ModelError("malformed forest: impossible code near byte %d" % coder[0])
     return value
 
 
-def number(data: bytes, coder: "array[int]") -> int:
+def number(data: bytes | memoryview, coder: "array[int]") -> int:
     """What `Encoder.number` said."""
     bits = checked(data, coder, 33)
     value = 1 if bits else 0
@@ -204,83 +175,7 @@ def _encode_tree(encoder: Encoder, nodes: "array[int]", features: int, subsample
         waiting.append((node + 1, depth + 1, box))
 
 
-def decode_tree_plain(
-    data: bytes, coder: "array[int]", shape: "array[int]", lengths: "array[int]", nodes: "array[int]", waiting: "array[int]"
-) -> int:
-    """Decode one tree; the definition.
-
-    Args:
-        data: The wire form.
-        coder: Position, code, range; goes on.
-        shape: Features, subsample, depth limit, room for nodes.
-        lengths: c(n) in Q8 up to the subsample.
-        nodes: Receives two words for each node.
-        waiting: Room for 3 + 2 * features words for each level, and as many more.
-
-    Returns:
-        The number of nodes; -1 malformed, -2 no room.
-    """
-    features, rows, limit, room = shape
-    entry = 3 + 2 * features
-    for f in range(features):
-        waiting[3 + 2 * f] = 0
-        waiting[4 + 2 * f] = 4095
-    depth = count = top = 0  # the box of the present node stands behind `top`
-    while True:
-        if count == room:
-            return _TOO_LARGE
-        if rows == 1 or depth == limit or flagged(data, coder):
-            nodes[2 * count] = LEAF | rows
-            nodes[2 * count + 1] = (depth << 8) + lengths[rows]
-            count += 1
-            if top == 0:
-                return count
-            top -= entry
-            rows = waiting[top]
-            depth = waiting[top + 1]
-            nodes[2 * waiting[top + 2] + 1] = count
-            continue
-        feature = choice(data, coder, features)
-        if feature < 0:
-            return _MALFORMED
-        at = top + 3 + 2 * feature
-        low = waiting[at]
-        high = waiting[at + 1]
-        threshold = choice(data, coder, high - low + 1)
-        if threshold < 0:
-            return _MALFORMED
-        threshold += low
-        left = choice(data, coder, rows - 1) + 1
-        if left < 1:
-            return _MALFORMED
-        # The box of the left child goes on top, the one that is there becomes the right child's.
-        for i in range(3, entry):
-            waiting[top + entry + i] = waiting[top + i]
-        waiting[at + entry + 1] = threshold
-        if threshold < high:
-            waiting[at] = threshold + 1
-        nodes[2 * count] = feature << 12 | threshold
-        depth += 1
-        waiting[top] = rows - left
-        waiting[top + 1] = depth
-        waiting[top + 2] = count
-        top += entry
-        rows = left
-        count += 1
-
-
-decode_tree = decode_tree_plain
-
-if sys.implementation.name == "micropython":
-    try:
-        from eddy.kernel.viper import forest_wire as _viper
-
-        decode_tree = _viper.decode_tree
-    except (ImportError, SyntaxError, ValueError):  # a port without native code, or compiled for another one
-        pass
-
-
-def decode(data: bytes, max_nodes: int) -> Forest:
+def decode(data: bytes | memoryview, max_nodes: int) -> Forest:
     """The forest of `encode`'s bytes; see `Forest.from_wire`."""
     if not data or data[0] != FORMAT:
         raise ModelError("no forest of this wire format: the first byte must be %d" % FORMAT)

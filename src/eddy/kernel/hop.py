@@ -345,7 +345,7 @@ class Inbox:
         self._open: dict[tuple[str, str], tuple[int, int, bytes]] = {}
         self._due: dict[tuple[str, str], bool] = {}  # acknowledgements to send
 
-    def offer(self, data: bytes) -> list[Record]:
+    def offer(self, data: bytes | memoryview) -> list[Record]:
         """The records of a batch that are new, in order, gaps included.
 
         A batch of a lower term, or of another store of the origin, gives none; its sender learns why from the acknowledgement. Another

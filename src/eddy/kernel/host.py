@@ -22,6 +22,7 @@ from eddy.kernel.assignment import (
     REPORT,
     STOPPED,
     Assignment,
+    kind,
     message,
     read,
 )
@@ -179,7 +180,7 @@ class Host:
         """What this node has of an instance."""
         return self._slots[instance].held() if instance in self._slots else None
 
-    def receive(self, data: bytes, time_ns: int = 0) -> None:
+    def receive(self, data: bytes | memoryview, time_ns: int = 0) -> None:
         """A message to this node, or to an instance that it owns. What cannot be used is counted and dropped.
 
         Args:
@@ -187,7 +188,7 @@ class Host:
             time_ns: Now, since 1970; goes into the log with what came.
         """
         try:
-            parts = read(data)
+            parts = read(data, kind(data) == BATCH)  # a batch is copied when it is taken, not before
             if parts[0] == ASSIGN:
                 self._assign(Assignment.of(parts[1]))
             elif parts[0] == BATCH:
@@ -316,7 +317,7 @@ class Host:
         self._stamp, self._news = stamp, True
         self._incidents = [incident for incident in self._incidents if incident[0] > number]
 
-    def _take(self, name: str, data: bytes, time_ns: int) -> None:
+    def _take(self, name: str, data: bytes | memoryview, time_ns: int) -> None:
         leading = self._leader(name)
         leading.take(data, time_ns)
         while leading.refused:
@@ -386,7 +387,7 @@ class Host:
 
     def _log(self, name: str, data: bytes) -> None:
         slot = self._slots.get(name)
-        if slot is None or slot.following is None or Batch(data).term != slot.assignment.term:
+        if slot is None or slot.following is None or Batch(data, True).term != slot.assignment.term:
             raise _NotHere
         self._out.extend([("@" + slot.assignment.owner, said) for said in slot.following.receive(data)])
 

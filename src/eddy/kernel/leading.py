@@ -7,7 +7,7 @@ an owner that was replaced without noticing is not heard: its successor no longe
 
 from eddy.kernel.assignment import ACK, LOG, NEXT, message
 from eddy.kernel.batch import Batch, read_ack
-from eddy.kernel.codec import encode
+from eddy.kernel.codec import encode, joined
 from eddy.kernel.errors import Fenced
 from eddy.kernel.following import JOIN_BYTES, log_of
 from eddy.kernel.function import TICK
@@ -203,13 +203,13 @@ class Leading:
         self._waiting.append([READ, readings, time_ns])
         return True
 
-    def take(self, data: bytes, time_ns: int) -> None:
+    def take(self, data: bytes | memoryview, time_ns: int) -> None:
         """A batch of an input. Ignored when it cannot be taken now: its sender repeats it.
 
         Raises:
             CodecError, SampleError: No batch.
         """
-        batch = Batch(data)
+        batch = Batch(data, True)
         if batch.origin not in self.replica.charter.inputs:
             self.refused.append((batch.stream, batch.origin))
             return
@@ -217,7 +217,7 @@ class Leading:
         if repeated is not None:
             self._answer(batch.origin, repeated)
         elif not self._assignment.stop and not self._busy():
-            self._waiting.append([INPUT, data, time_ns])
+            self._waiting.append([INPUT, bytes(data), time_ns])
 
     def acked(self, consumer: str, ack: bytes) -> None:
         """A consumer has outputs. It takes effect at once, and is logged with the next entry: a follower may know less about this.
@@ -293,7 +293,7 @@ class Leading:
         if self._waiting or len(self._lazy) >= LAZY:
             self._writing = self._lazy + self._waiting
             self._lazy, self._waiting = [], []
-            self.entries = [encode(entry) for entry in self._writing]
+            self.entries = [joined(entry, 1) if entry[0] == INPUT else encode(entry) for entry in self._writing]
 
     def written(self) -> None:
         """`entries` are durable: apply them, and hand them to the followers."""
@@ -306,7 +306,7 @@ class Leading:
             acks = self.replica.apply(entry)
             self._effects.append((self.replica.index, self.replica.emitted, []))
             if acks:
-                self._answer(Batch(entry[1]).origin, acks)
+                self._answer(Batch(entry[1], True).origin, acks)
         self._commit()
 
     def speak(self, now_ms: int) -> "list[tuple[str, bytes]]":

@@ -99,17 +99,17 @@ def encode_body(model: bytes | None = None, features: list[str] | None = None, c
 
 
 def decode_body(data: bytes | memoryview) -> dict[str, object]:
-    """The parts of a body by their keys.
+    """The parts of a body by their keys; the model is a view into `data`.
 
     Raises:
         ManifestError: Not a map of the three known parts. An unknown part is refused, not skipped: the sender counts on it.
     """
-    body = _decode(data, "body")
+    body = _decode(data, "body", True)
     if not isinstance(body, dict):
         raise ManifestError("the body is not a map")
     for key, part in body.items():
         if key == MODEL:
-            good = isinstance(part, bytes)
+            good = isinstance(part, (bytes, memoryview))
         elif key == FEATURES:
             good = isinstance(part, list) and all(isinstance(name, str) for name in part)
         else:
@@ -215,9 +215,9 @@ def _parts(data: bytes | memoryview) -> tuple[memoryview, memoryview, memoryview
     return manifest, signature, body
 
 
-def _decode(data: bytes | memoryview, what: str) -> object:
+def _decode(data: bytes | memoryview, what: str, views: bool = False) -> object:
     try:
-        return codec.decode(data)
+        return codec.decode(data, views)
     except CodecError as error:
         raise ManifestError("the %s is damaged: %s" % (what, error)) from None
 

@@ -110,7 +110,7 @@ class Replica:
             self._feed(kind, payload, time_ns)
         return []
 
-    def repeated(self, batch: Batch, data: bytes) -> list[bytes] | None:
+    def repeated(self, batch: Batch, data: bytes | memoryview) -> list[bytes] | None:
         """The acknowledgements to repeat for a batch that says nothing new; None when it must become an entry."""
         term, upto, birth = self._inbox.positions().get((batch.stream, batch.origin), (-1, -1, b""))
         known = batch.first - 1

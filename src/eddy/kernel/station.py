@@ -23,11 +23,19 @@ from eddy.kernel.journal import FileJournal
 MYPY = False
 if MYPY:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
-    from eddy.kernel.agent import Driver
     from eddy.kernel.charter import Verify
     from eddy.kernel.comm import Clock, Link
+
+    class Driver(Protocol):
+        """A sensor; real ones are in `targets`."""
+
+        ended: bool
+
+        def read(self, ready: bool) -> "tuple[memoryview[int], int, int] | None":
+            """(int16 samples, time_ns, period_ns), or None; `ready` false asks for patience."""
+
 
 MESSAGE = 400  # bytes at most: under two seconds of a 2,400-baud line
 BEAT_MS = 30000
@@ -146,7 +154,7 @@ class Station:
 
     def _hear(self, data: memoryview) -> None:
         try:
-            whole: Any = decode(data)
+            whole: Any = decode(data, True)
             self._host.receive(whole[1], self._time_ns)
         except (EddyError, IndexError, TypeError):
             self.counts["faults"] += 1
@@ -184,7 +192,7 @@ class Station:
 
     def _through(self, name: str, programs: "list[Any]", chunk: "Any") -> None:
         if name not in self._stages:
-            self._stages = {name: [load(program) for program in programs]}
+            self._stages = {name: _staged(programs)}
         samples, start_ns, period_ns = chunk
         self.counts["chunks"] += 1
         self._time_ns = start_ns
@@ -227,6 +235,18 @@ class Station:
     def _set(self, program: "Any", value: "Any") -> None:
         if "pin" in program[1][2]:
             self._act(program[1][2]["pin"], 1 if value else 0)
+
+
+def _staged(programs: "list[Any]") -> list[Function]:
+    """The stages inside a source; features of windows are summed up as the samples come."""
+    stages: list[Any] = []
+    for program in programs:
+        stage: Any = load(program)
+        if stages and hasattr(stages[-1], "into") and hasattr(stage, "sums"):
+            stages[-1].into(stage.sums())
+        else:
+            stages.append(stage)
+    return stages
 
 
 def _build(program: "Any") -> Function:

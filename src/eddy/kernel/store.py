@@ -1,13 +1,12 @@
-"""Where a hop keeps what is not acknowledged yet: in RAM, or in a folder on littlefs or any POSIX file system.
+"""Where a hop keeps what is not acknowledged yet, and files on littlefs or any POSIX file system that survive a power cut.
 
-A store holds numbered records and one small map of plain data, its meta. The contract is `Store` below; `RamStore` and `FileStore` are
-here, `SqliteStore` is in `eddy.knowledge.spool`, and one conformance suite runs on all three.
+A store holds numbered records and one small map of plain data, its meta. The contract is `Store` below; `RamStore` is here, `FileStore` in
+`eddy.kernel.filestore`, `SqliteStore` in `eddy.knowledge.spool`, and one conformance suite runs on all three.
 
 A record that was lost or damaged is left out by `records`: the hop sees the hole in the numbers and reports it.
 """
 
 import os
-import struct
 from binascii import crc32
 
 from eddy.kernel.codec import decode, encode
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 MAX_RECORD = 0xFFFF  # bytes: the length is 16 bits wide
 
 _FULL = (28, 36)  # ENOSPC; ENAMETOOLONG, which is littlefs's word for a folder log that finds no room for a new name
-_HEAD = ">HI"  # of a record in a segment: bytes of data, seq minus the first seq of the segment; a CRC-32 and the data follow
-_HEAD_SIZE = 10
 
 
 class RamStore:
@@ -92,111 +89,9 @@ class RamStore:
         return self._durable is None or self._durable.settled()
 
 
-class FileStore:
-    """Records in append-only segment files of one folder, each file named after its first number in hexadecimal.
-
-    A segment is never written again after a reboot, so a torn end stays where it is; it is removed as a whole when its last record
-    may be forgotten. Segments are small because littlefs keeps a file of up to an eighth of a block in its folder's log, where a flushed
-    record costs one or two writes; in a larger file it costs an erase and the copy of half a block.
-
-    Args:
-        folder: made when it is missing.
-        segment: bytes after which the next segment is begun; a larger record has a segment of its own.
-
-    Raises:
-        StorageFull: no room for the folder.
-    """
-
-    def __init__(self, folder: str, segment: int = 512) -> None:
-        self.folder = folder
-        self.segment = segment
-        self._firsts: list[int] = []
-        self._room = 0  # bytes that the newest segment still takes
-        make_folder(folder)
-
-    def load(self) -> dict[object, object]:
-        """The meta as last put, {} when there is none or it is damaged."""
-        self._firsts = []
-        for name in os.listdir(self.folder):
-            try:
-                self._firsts.append(int(name, 16))
-            except ValueError:
-                continue
-        self._firsts.sort()
-        return read_map(self.folder + "/meta") or {}
-
-    def records(self, first: int) -> "Iterator[tuple[int, bytes]]":
-        """(seq, data) from `first` on; a damaged record hides the rest of its segment."""
-        firsts = self._firsts
-        for index in range(len(firsts)):
-            if index + 1 < len(firsts) and firsts[index + 1] <= first:
-                continue
-            for record in self._read(firsts[index]):
-                if record[0] >= first:
-                    yield record
-
-    def append(self, seq: int, data: bytes) -> None:
-        """Keep a record: one flush of the newest segment."""
-        new = self._room < _HEAD_SIZE + len(data)
-        first = seq if new else self._firsts[-1]
-        if new and self._firsts[-1:] != [seq]:
-            self._firsts.append(seq)
-        try:
-            with open(self._path(first), "wb" if new else "ab") as file:
-                file.write(struct.pack(_HEAD, len(data), seq - first) + _checksum(seq, data) + data)
-                sync(file)
-            if new:
-                _sync_folder(self.folder)
-        except OSError as error:
-            self._room = 0  # what is half written stays behind as a torn end
-            raise full_or_same(error, self.folder)
-        self._room = (self.segment if new else self._room) - _HEAD_SIZE - len(data)
-
-    def trim(self, seq: int) -> None:
-        """Remove the segments that hold nothing above `seq`, but never the newest: it remembers the highest number."""
-        while len(self._firsts) > 1 and self._firsts[1] <= seq + 1:
-            path = self._path(self._firsts[0])
-            try:
-                os.remove(path)
-            except OSError:  # one that found no room was never made; any other goes with a later trim
-                if _exists(path):
-                    return
-            del self._firsts[0]
-
-    def put(self, meta: dict[object, object]) -> None:
-        """Replace the meta."""
-        write_map(self.folder + "/meta", meta)
-
-    def settled(self) -> bool:
-        """Always: `append` and `put` have synchronised what they wrote."""
-        return True
-
-    def _path(self, first: int) -> str:
-        return self.folder + "/%x" % first
-
-    def _read(self, first: int) -> "Iterator[tuple[int, bytes]]":
-        try:
-            with open(self._path(first), "rb") as file:
-                raw = file.read()
-        except OSError:
-            return
-        at = 0
-        while at + _HEAD_SIZE <= len(raw):
-            size, offset = struct.unpack_from(_HEAD, raw, at)
-            data = raw[at + _HEAD_SIZE : at + _HEAD_SIZE + size]
-            if len(data) != size or raw[at + 6 : at + 10] != _checksum(first + offset, data):
-                return
-            yield first + offset, data
-            at += _HEAD_SIZE + size
-
-
-def _checksum(seq: int, data: bytes) -> bytes:
-    return crc32(data, crc32(b"%x" % seq)).to_bytes(4, "big")
-
-
 def read_map(path: str) -> dict[object, object] | None:
     """The map in the file `path`, None when the file is missing or damaged."""
-    if not _exists(path):
+    if not exists(path):
         return None
     with open(path, "rb") as file:
         raw = file.read()
@@ -225,7 +120,7 @@ def replace(path: str, data: bytes) -> None:
             file.write(data)
             sync(file)
         os.rename(new, path)
-        _sync_folder(path.rpartition("/")[0])
+        sync_folder(path.rpartition("/")[0])
     except OSError as error:
         try:
             os.remove(new)
@@ -241,7 +136,8 @@ def sync(file: "BinaryIO") -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
+    """The names in the folder `path` survive a power cut."""
     if hasattr(os, "fsync"):  # a new name survives a power cut only when its folder does
         folder = os.open(path or ".", os.O_RDONLY)
         os.fsync(folder)
@@ -259,12 +155,12 @@ def make_folder(path: str) -> None:
         make_folder(above)
     try:
         os.mkdir(path)
-        _sync_folder(above)
+        sync_folder(above)
     except OSError as error:
         raise full_or_same(error, path)
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
     """Whether the folder of `path` lists it. The numbers of errors differ between ports, and a failing flash must not look empty."""
     folder, _, name = path.rpartition("/")
     return name in os.listdir(folder or ".")

@@ -12,6 +12,8 @@ MYPY = False
 if MYPY:
     from collections.abc import Iterator
 
+    from eddy.kernel.features import Sums
+
 _PIECE = 512
 LONGEST = 16384  # samples; the features' compiled twin is exact up to here
 
@@ -34,9 +36,10 @@ class Windower:
         tolerance_ns: How far the time of a push may lie from where the previous one ended before that counts as a gap, in nanoseconds.
             None means half a sample period: then not even one sample can be missing or doubled unnoticed. A source whose time stamps
             jitter needs more.
+        sums: Takes the samples; then there is no buffer, and `take` gives an empty one.
     """
 
-    def __init__(self, size: int, tolerance_ns: int | None = None) -> None:
+    def __init__(self, size: int, tolerance_ns: int | None = None, sums: "Sums | None" = None) -> None:
         if not 1 <= size <= LONGEST:
             raise SampleError("a window holds 1 to %d samples, not %d: change `window` in the configuration" % (LONGEST, size))
         self.size = size
@@ -44,7 +47,8 @@ class Windower:
         self.dropped = 0  # samples that went with partial windows
         self.gaps = 0  # how often that happened
         self._buffer = array("h")
-        for at in range(0, size, _PIECE):  # from bytes it would take the memory twice
+        self._sums = sums
+        for at in range(0, size if sums is None else 0, _PIECE):  # from bytes it would take the memory twice
             self._buffer.extend(array("h", bytes(2 * min(_PIECE, size - at))))
         self._filled = 0
         self._start_ns = 0
@@ -73,7 +77,10 @@ class Windower:
             self._period_ns = period_ns
         taken = min(len(samples), self.size - self._filled)
         # Element by element would be the slowest thing on the device; slices of memoryviews are copied natively.
-        memoryview(self._buffer)[self._filled : self._filled + taken] = memoryview(samples)[:taken]
+        if self._sums is None:
+            memoryview(self._buffer)[self._filled : self._filled + taken] = memoryview(samples)[:taken]
+        else:
+            self._sums.add(memoryview(samples)[:taken])
         self._filled += taken
         self._next_ns = time_ns + taken * period_ns
         return taken
@@ -90,6 +97,8 @@ class Windower:
             self.dropped += self._filled
             self.gaps += 1
             self._filled = 0
+            if self._sums is not None:
+                self._sums.clear()
 
     def ready(self) -> bool:
         """Whether a whole window waits to be taken."""

@@ -148,7 +148,7 @@ def provision(folder: Path, settings: dict[str, object], blocks: int = BLOCKS) -
 
     Args:
         folder: Empty folder of the device; the compiled kernel is shared through its parent.
-        settings: See `kernel.agent.Agent`.
+        settings: See `eddy.kernel.station.Station`.
         blocks: Size of the flash in blocks of 4 KiB.
 
     Returns:

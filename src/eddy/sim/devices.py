@@ -58,7 +58,7 @@ class Device:
         if self._line is None:
             self._line = start_line(baud=BAUD, **self._options)
             self.port = self._line.gateway_port
-        image = micropython.provision(self._folder, {"device": self.name, "node": True, "key": self._key})
+        image = micropython.provision(self._folder, {"device": self.name, "key": self._key})
         self.running = micropython.start(image, self._line.device_port, self._options["speed"])
         self._selector.register(self.running.fileno(), selectors.EVENT_READ)
 

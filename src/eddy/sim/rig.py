@@ -104,7 +104,7 @@ class Rig:
 
     def switch_on(self) -> None:
         """Start the device, or start it again: it goes on from its flash."""
-        image = micropython.provision(self._folder, {"device": DEVICE, "node": True, "key": self._key.public_bytes()})
+        image = micropython.provision(self._folder, {"device": DEVICE, "key": self._key.public_bytes()})
         self.device = micropython.start(image, self.line.device_port, self._speed, self._heap_bytes)
         self._asked = False
 

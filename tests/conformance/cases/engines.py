@@ -1,6 +1,7 @@
 from array import array
 
-from eddy.kernel.engines import DataIn, LocalInference, LocalTraining, unusable
+from eddy.kernel import features
+from eddy.kernel.engines import LocalInference, LocalTraining, unusable
 from eddy.kernel.function import SAMPLE, TICK, Instance, Sample
 from eddy.kernel.rng import Rng
 
@@ -13,12 +14,7 @@ def signal(rng, count, loudness):
 
 def rows(count, loudness=1):
     rng = Rng(3)
-    data_in = DataIn(64)
-    out = []
-    for i in range(count):
-        chunk = Sample("samples", "d", 0, i * 64 * 1000, [memoryview(signal(rng, 64, loudness)), 1000])
-        out += data_in.on(chunk)
-    return [row for _, _, row in out]
+    return [features.compute(signal(rng, 64, loudness)) for _ in range(count)]
 
 
 def check_training_moved_half_way_ends_with_the_same_image_and_inference_agrees():
@@ -46,7 +42,6 @@ def check_training_moved_half_way_ends_with_the_same_image_and_inference_agrees(
 
 
 def check_dead_and_overdriven_sensors_are_told_from_signals():
-    data_in = DataIn(8)
-    stuck = data_in.on(Sample("samples", "d", 0, 0, [memoryview(array("h", [5] * 8)), 1000]))[0][2]
-    clipped = data_in.on(Sample("samples", "d", 0, 8000, [memoryview(array("h", [-32768, 32767] * 4)), 1000]))[0][2]
+    stuck = features.compute(array("h", [5] * 8))
+    clipped = features.compute(array("h", [-32768, 32767] * 4))
     assert [unusable(stuck), unusable(clipped), unusable(rows(1)[0])] == [1, 2, 0]

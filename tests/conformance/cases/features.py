@@ -4,6 +4,7 @@ from array import array
 from vectors import load
 
 from eddy.kernel import features
+from eddy.kernel.plain import features as plain
 from eddy.kernel.rng import Rng
 
 
@@ -27,11 +28,23 @@ def check_features_are_the_exact_ones():
         assert features.compute(make(kind, size, seed)) == expected, (kind, size, seed)
 
 
+def check_pieces_are_summed_up_to_the_exact_ones():
+    for kind, size, seed, expected in load("features")["windows"]:
+        window = memoryview(make(kind, size, seed))
+        sums = features.Sums(features.NAMES)
+        at, step = 0, 1
+        while at < size:
+            sums.add(window[at : at + step])
+            at += step
+            step = min(3 * step, 1024)
+        assert sums.row() == expected, (kind, size, seed)
+
+
 def check_compiled_and_plain_passes_agree():
     for kind, size, seed, _ in load("features")["windows"]:
         window = make(kind, min(size, 2000), seed)
-        assert features.power_sums(window) == features.power_sums_plain(window), (kind, size, seed)
-        assert features.details(window) == features.details_plain(window), (kind, size, seed)
+        assert features.power_sums(window) == plain.power_sums(window), (kind, size, seed)
+        assert features.details(window) == plain.details(window), (kind, size, seed)
 
 
 def check_the_compiled_passes_are_in_use_where_they_are_there():
@@ -40,5 +53,5 @@ def check_the_compiled_passes_are_in_use_where_they_are_there():
     except ImportError:
         return
     compiled = sys.implementation.name == "micropython" and bool(eddy.kernel.viper)
-    assert (features.power_sums is not features.power_sums_plain) == compiled
-    assert (features.details is not features.details_plain) == compiled
+    assert (features.power_sums is not plain.power_sums) == compiled
+    assert (features.details is not plain.details) == compiled

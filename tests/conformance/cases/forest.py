@@ -9,10 +9,13 @@ from eddy.kernel import forest as scoring
 from eddy.kernel import forest_wire
 from eddy.kernel import trainer as training
 from eddy.kernel.errors import ModelError
-from eddy.kernel.forest import Forest, score_plain, total_plain
+from eddy.kernel.forest import EXP2, Forest
 from eddy.kernel.grid import Grid
+from eddy.kernel.plain import forest as plain
+from eddy.kernel.plain.forest_wire import decode_tree as decode_tree_plain
+from eddy.kernel.plain.trainer import grow as grow_plain
 from eddy.kernel.rng import Rng
-from eddy.kernel.trainer import Trainer, grow_plain
+from eddy.kernel.trainer import Trainer
 
 
 class PlainTrainer(Trainer):
@@ -63,8 +66,12 @@ def check_compiled_and_plain_scoring_agree():
     forest = train(Trainer, [256, 3, 10, 100, 1])
     steps = array("H", bytes(6))
     for row in ([0, 0, 0], [-5000, 80, 31000], [-(1 << 31), (1 << 31) - 1, 7], array("i", [1, 2, 3])):
-        assert forest.score(row) == score_plain(forest.image, row, steps)
-        assert forest.paths(row) == total_plain(forest.image, row, steps)
+        paths = plain.total(forest.image, row, steps)
+        assert forest.paths(row) == paths
+        assert forest.score(row) == plain.power(forest.image[2] * forest.image[7], paths, EXP2)
+    sums = array("i", (0, 0))
+    plain.checksum(forest.image, len(forest.image) - 4, sums)
+    assert scoring.checksum(forest.image) == [sums[0] & 0xFFFF, sums[0] >> 16, sums[1] & 0xFFFF, sums[1] >> 16]
 
 
 def check_the_grid_clamps_and_spans():
@@ -92,7 +99,7 @@ def check_the_wire_form_comes_back():
     wire = forest.to_wire()
     assert Forest.from_wire(wire).to_image() == forest.to_image()
     compiled = forest_wire.decode_tree
-    forest_wire.decode_tree = forest_wire.decode_tree_plain
+    forest_wire.decode_tree = decode_tree_plain
     try:
         assert Forest.from_wire(wire).to_image() == forest.to_image()
     finally:
@@ -117,6 +124,6 @@ def check_the_compiled_twins_are_in_use_where_they_are_there():
     except ImportError:
         return
     compiled = sys.implementation.name == "micropython" and bool(eddy.kernel.viper)
-    assert (scoring.score_image is not score_plain) == compiled
+    assert (scoring.total is not plain.total) == compiled
     assert (training.grow is not grow_plain) == compiled
-    assert (forest_wire.decode_tree is not forest_wire.decode_tree_plain) == compiled
+    assert (forest_wire.decode_tree is not decode_tree_plain) == compiled

@@ -1,8 +1,9 @@
 import os
 
-from eddy.kernel import slots, store
+from eddy.kernel import store
 from eddy.kernel.batch import OVERFLOW, REBOOT, Batch, Gap
 from eddy.kernel.codec import encode
+from eddy.kernel.filestore import FileStore
 from eddy.kernel.hop import Inbox, Outbox
 
 SECOND = 1000000000
@@ -41,7 +42,7 @@ def keep(out, first, last):
 
 
 def check_a_hop_over_every_store():
-    for kept in (store.RamStore(), store.FileStore(folder(), segment=100)):
+    for kept in (store.RamStore(), FileStore(folder(), segment=100)):
         out = Outbox("windows", "pump-3", kept, capacity=16)
         keep(out, 0, 10)
         inbox = Inbox()
@@ -56,8 +57,8 @@ def check_a_hop_over_every_store():
 def check_a_reboot_skips_the_block_and_repeats_what_was_kept():
     path = folder()
     inbox = Inbox()
-    keep(Outbox("windows", "pump-3", store.FileStore(path), block=16), 0, 5)
-    out = Outbox("windows", "pump-3", store.FileStore(path), block=16)
+    keep(Outbox("windows", "pump-3", FileStore(path), block=16), 0, 5)
+    out = Outbox("windows", "pump-3", FileStore(path), block=16)
     keep(out, 5, 6)
     records = Batch(out.batch(200)).records
     assert [record.replayed for record in records] == [True] * 6 + [False]
@@ -74,17 +75,3 @@ def check_a_batch_is_the_documented_array():
     batch = out.batch(200)
     samples = [START, [0, 0, 1000], 1, [1, -1, 1000], 3, [2, -2, 1000], 5, [3, -3, 1000]]
     assert batch == encode(["windows", "pump-3", 2, 70000, 0, b"abc", SECOND // 2] + samples)
-
-
-def check_slots_boot_the_trial_and_then_the_confirmed_artefact():
-    path = folder()
-    held = slots.Slots(path)
-    held.install(1, b"old")
-    held.confirm()
-    held.install(2, b"new" * 1000)
-    for expected in ((2, b"new" * 1000), (2, b"new" * 1000), (1, b"old")):
-        sequence, file = slots.Slots(path, max_tries=2).boot()
-        with file:
-            assert (sequence, file.read()) == expected
-    assert slots.Slots(path).sequence() == 2
-    sweep(path)

@@ -25,6 +25,10 @@ class Features(Function):
         columns(compute)
         self._names = compute
 
+    def sums(self) -> features.Sums:
+        """What makes the same rows of windows that come in pieces."""
+        return features.Sums(self._names)
+
     def on(self, sample: Sample) -> "list[Any]":
         """The row of one window."""
         samples, _ = sample.value

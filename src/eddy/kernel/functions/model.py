@@ -154,7 +154,7 @@ class Model(Function):
         self._inference.configure(settings)
         self._sequence, self._body = manifest.sequence, manifest.digest[:8]
 
-    def _take(self, uses: list[str], wire: bytes) -> None:
+    def _take(self, uses: list[str], wire: bytes | memoryview) -> None:
         """Another forest in the place of the one that runs: on a small heap there is room for one, and the wire form of the other."""
         inference = LocalInference(uses, self._names)
         before = self._inference.state()

@@ -1,4 +1,4 @@
-"""Compiled scoring and growing of isolation forests; the plain twins in `eddy.kernel.forest` and `eddy.kernel.trainer` define them.
+"""Compiled scoring and growing of isolation forests; `eddy.kernel.plain.forest` and `eddy.kernel.plain.trainer` define them.
 
 Words wrap silently at 32 bits on a microcontroller: every intermediate here fits int32. Nothing negative is stored through a ptr32,
 because a compiled load of 32 bits extends with zeros on 64-bit hosts. Literals stay below 2^30: mpy-cross makes objects of larger ones, and
@@ -92,7 +92,7 @@ def draw(draws: ptr32, n: int) -> int:
 
 @micropython.viper
 def grow(pool: ptr16, draws: object, order: ptr16, shape: ptr16, lengths: ptr16, nodes: ptr16, waiting: ptr16) -> int:
-    """`grow_plain`; `waiting` is room for one word for each feature and 4 for each level."""
+    """`eddy.kernel.plain.trainer.grow`; `waiting` is room for one word for each feature and 4 for each level."""
     features = int(shape[0])
     end = int(shape[1])
     limit = int(shape[2])
@@ -175,7 +175,7 @@ def grow(pool: ptr16, draws: object, order: ptr16, shape: ptr16, lengths: ptr16,
 
 @micropython.viper
 def checksum(image: ptr16, count: int, sums: ptr32):
-    """The two sums of `checksum_plain`."""
+    """The two sums of `eddy.kernel.plain.forest.checksum`."""
     a = 0
     b = 0
     i = 0

@@ -1,4 +1,4 @@
-"""Compiled decoding of a tree; `eddy.kernel.forest_wire.decode_tree_plain` defines it. Codes are 24 bits wide: all fits int32."""
+"""Compiled decoding of a tree; `eddy.kernel.plain.forest_wire` defines it. Codes are 24 bits wide: all fits int32."""
 
 import micropython
 
@@ -42,7 +42,7 @@ def choice(data: object, coder: ptr32, choices: int) -> int:
 
 @micropython.viper
 def decode_tree(data: object, coder: object, shape: ptr16, lengths: ptr16, nodes: ptr16, waiting: ptr16) -> int:
-    """`decode_tree_plain`."""
+    """As `eddy.kernel.plain.forest_wire.decode_tree`."""
     features = int(shape[0])
     rows = int(shape[1])
     limit = int(shape[2])
