@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from eddy.errors import SettingError
-from eddy.links.recordings.recording import Recording
 from eddy.links.recordings.bearing import Fault, Geometry, Rig, SimulatedBearing
+from eddy.links.recordings.recording import Recording
 
 SHAFT_HZ = 2000 / 60
 

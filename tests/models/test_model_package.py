@@ -26,8 +26,8 @@ def test_the_device_gets_the_very_model_its_pipeline_and_its_settings(key: Signi
     manifest, body = open_package(data, key.public_bytes(), "pump-1", "pump", 2)
     assert (manifest.sequence, manifest.predecessor) == (3, b"12345678")
     wire = body["m"]
-    assert isinstance(wire, bytes)
-    assert Forest.from_wire(wire).to_image() == FOREST.to_image()
+    assert isinstance(wire, memoryview)
+    assert Forest.from_wire(bytes(wire)).to_image() == FOREST.to_image()
     assert (body["f"], body["c"]) == (list(ENERGY), {"threshold": 7})
 
 

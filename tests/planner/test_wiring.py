@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from eddy.errors import SettingError
+from eddy.kernel.features import NAMES
 from eddy.planner.from_app import problem
 from eddy.planner.privacy import Label
 from eddy.planner.wired import Wired
@@ -40,10 +41,11 @@ def test_producers_come_before_consumers_except_for_what_comes_back_from_a_loop(
 
 def test_an_instance_knows_what_it_runs_and_what_it_takes_in(pump: dict[str, Wired]) -> None:
     detect = pump["detect@pump-3"]
-    assert (detect.kind, detect.name, detect.node) == ("function", "detect", None)
+    assert (detect.kind, detect.name, detect.node) == ("function", "detect", "pump-3")
     assert detect.inputs == ("features@pump-3", "bearing-health.champion@pump-3")
     assert detect.program[:2] == ["eddy.kernel.functions.model", "Model"]
-    assert detect.program[2]["features"] == ["rms", "mean_abs_difference", "peak_to_peak"]
+    assert set(detect.program[2]["features"]) == set(NAMES)
+    assert detect.program[2]["uses"] == ["rms", "mean_abs_difference", "peak_to_peak"]
     assert (detect.copies, detect.on_partition) == (1, "stay")
     assert pump["judge"].inputs == (*(f"report@pump-{number}" for number in range(1, 5)), "bearing-health.pool")
     assert pump["judge"].node == "gw"
@@ -158,7 +160,7 @@ def test_sinks_say_what_a_repeat_does_and_what_is_safe(pump: dict[str, Wired]) -
 
 
 def test_places_and_company_are_those_of_the_same_node() -> None:
-    text = EXAMPLES[-1].read_text().replace("near: vibration}", "near: relay, with: report, at: [pump, gw]}")
+    text = EXAMPLES[-1].read_text().replace("health, at: pump}", "health, near: relay, with: report, at: [pump, gw]}")
     functions = {one.name: one for one in problem(parse(text)).functions}
     detect = functions["detect@pump-3"]
     assert (detect.at, detect.near, detect.beside) == (("pump-3", "gw"), "relay@pump-3", "report@pump-3")

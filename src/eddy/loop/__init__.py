@@ -26,7 +26,7 @@ from eddy.pool.rank import Rank, order, reward
 from eddy.pool.watch import Watch
 from eddy.release.rollout import GATEWAY, Rollout
 
-_PATIENCE = 64
+_PATIENCE = 8
 """Reports that a judge leaves unjudged although there is a pool: then it has forgotten it, and is told again; next after twice as many."""
 
 
@@ -152,7 +152,8 @@ class Loop:
         if "trained" in state:
             (event,) = self.base.events(device, state.pop("trained") - 1, 1)
             windows = self.base.training(device, state.get("learned", -1))
-            windows = windows[: event.value.get("rows", 0)]  # more came while the trees grew
+            told = event.value.get("rows")
+            windows = windows[:told] if type(told) is int else windows  # more came while the trees grew
             state["learned"] = event.seq
             champion, sighted = self.engine.adopt(event, windows)
             self.rollout.crown(device, champion, state.get("sequence", 0), event.time_ns, "trained by the device itself")
