@@ -85,9 +85,10 @@ def full_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Forest, "from_wire", from_wire)
 
 
-def test_the_loop_holds_the_very_champion_that_the_device_has_trained(make: MakeSite, key: SigningKey) -> None:
-    site, pump = make(), steady(key)
-    site.hear(pump.run(100))
+@pytest.mark.parametrize("ticks", [1001, 1], ids=["at once", "while windows come"])
+def test_the_loop_holds_the_very_champion_that_the_device_has_trained(make: MakeSite, key: SigningKey, ticks: int) -> None:
+    site, pump = make(), steady(key, ticks=ticks)
+    site.hear(pump.run(120))
     assert wire(site) == pump.forest.to_wire()
     model = site.loop.registry.model(site.status()["champion"]["model"])
     assert (model.origin, model.features) == ("device", tuple(FEATURES))
