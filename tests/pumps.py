@@ -42,19 +42,27 @@ class Pump:
     Args:
         key: What its packages must be signed with.
         quantile: Of its calibration, per mille: a low one makes a champion that cries wolf.
+        ticks: So many trees grow from window to window.
 
     Attributes:
         said: (time, output of the forward), all of them.
     """
 
     def __init__(
-        self, key: SigningKey, name: str = "pump-1", seed: int = 1, train: int = 80, normal_every: int = 4, quantile: int = 950
+        self,
+        key: SigningKey,
+        name: str = "pump-1",
+        seed: int = 1,
+        train: int = 80,
+        normal_every: int = 4,
+        quantile: int = 950,
+        ticks: int = 1001,
     ) -> None:
         self.name, self.key, self.train = name, key, train
         home, public = ["pump", name], key.public_bytes()
         self.model = Model(list(NAMES), 20, 48, quantile, train, 7, FEATURES, home, public)
         self.forward = Forward(normal_every)
-        self.index = 0
+        self.index, self._ticks = 0, ticks
         self.said: list[tuple[int, Any]] = []
         self.told = 0  # so many of them are on their way
         self.taken: list[bytes] = []  # packages
@@ -94,14 +102,12 @@ class Pump:
         return self
 
     def window(self, row: list[int]) -> None:
-        """Measure this one; trees grow before the next."""
+        """Measure this one; trees grow until the next."""
         self._out(self.time_ns, self.model.on(Sample("features", self.name, self.index, self.time_ns, row)))
         self.index += 1
-        self.grow()
-
-    def grow(self) -> None:
-        """Let the trees grow that are due."""
-        while self.model.every_ms:
+        for _ in range(self._ticks):
+            if not self.model.every_ms:
+                break
             self._out(ELSEWHEN, self.model.tick(ELSEWHEN))
 
     def take(self, package: bytes) -> dict[str, Any]:

@@ -85,14 +85,31 @@ def full_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Forest, "from_wire", from_wire)
 
 
-def test_the_loop_holds_the_very_champion_that_the_device_has_trained(make: MakeSite, key: SigningKey) -> None:
-    site, pump = make(), steady(key)
-    site.hear(pump.run(100))
+@pytest.mark.parametrize("ticks", [1001, 1], ids=["at once", "while windows come"])
+def test_the_loop_holds_the_very_champion_that_the_device_has_trained(make: MakeSite, key: SigningKey, ticks: int) -> None:
+    site, pump = make(), steady(key, ticks=ticks)
+    site.hear(pump.run(120))
     assert wire(site) == pump.forest.to_wire()
     model = site.loop.registry.model(site.status()["champion"]["model"])
     assert (model.origin, model.features) == ("device", tuple(FEATURES))
     assert site.status()["scores_compared"] > 5
     assert site.status()["scores_differing"] == 0
+
+
+def test_a_champion_is_never_a_voice_on_what_it_says_itself(make: MakeSite, key: SigningKey) -> None:
+    """However late a judge is told, one thing after the other."""
+    site, pump = make(CALM), wolf(key)
+    until_replaced(site, pump)
+    site.deliver(pump)
+    champions = [row["model"] for row in site.loop.base.table("champions")]
+    late, judged = Judge(list(NAMES), dict(DEVICES)), 0
+    for position in range(site.announced):
+        late.on(Sample("pool", "pool", position, 0, site.loop.announcement(position)))
+        for said in late.on(Sample("report", "report@pump-1", position, 0, [40_000, 1, pump.row(1.0), 0])):
+            judged += said[1] != 2
+            assert said[8].get(champions[0], [0, 1])[1] == 1, "what it said there"
+            assert said[10] == max(0, len(said[8]) - (champions[0] in said[8]))
+    assert judged >= 5
 
 
 def test_every_window_has_its_place_although_most_normal_ones_are_held_back(make: MakeSite, key: SigningKey) -> None:

@@ -146,6 +146,7 @@ def test_training_windows_end_where_a_champion_speaks(base: KnowledgeBase) -> No
     for seq, label in enumerate([TRAINING] * 3 + [NORMAL, ANOMALOUS] + [TRAINING] * 2):
         base.add_window(window(seq, label))
     assert [w.seq for w in base.training("pump-1", -1)] == [0, 1, 2]
+    assert [w.seq for w in base.training("pump-1", -1, 2)] == [0, 1]
     assert [w.seq for w in base.training("pump-1", 2)] == [5, 6]
     assert base.training("pump-1", 6) == base.training("pump-2", -1) == []
 

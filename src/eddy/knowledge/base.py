@@ -144,14 +144,15 @@ class KnowledgeBase:
         )
         return [Window(*(*facts, tuple(json.loads(features)))) for *facts, features in rows]
 
-    def training(self, origin: str, after: int) -> list[Window]:
-        """The training windows of one training run, in order: those with seq > `after`, up to the first window of another label."""
+    def training(self, origin: str, after: int, limit: int = -1) -> list[Window]:
+        """The training windows of one training run, in order: those with seq > `after`, up to the first window of another label, at most
+        `limit` (-1: all)."""
         (later,) = self.connection.execute(
             "SELECT min(seq) FROM windows WHERE origin = ?1 AND label <> ?3 AND seq > "
             "(SELECT min(seq) FROM windows WHERE origin = ?1 AND seq > ?2 AND label = ?3)",
             (origin, after, TRAINING),
         ).fetchone()
-        return [w for w in self.windows(origin, after, labels=(TRAINING,)) if later is None or w.seq < later]
+        return [w for w in self.windows(origin, after, limit, (TRAINING,)) if later is None or w.seq < later]
 
     def training_missed(self, origin: str) -> bool:
         """Whether nothing more is to be expected about how the device trained: it did so before, or what it said about it is lost."""

@@ -151,9 +151,8 @@ class Loop:
         """Is there a first pool to make? From the windows on which the device has just trained, else from those it called normal."""
         if "trained" in state:
             (event,) = self.base.events(device, state.pop("trained") - 1, 1)
-            windows = self.base.training(device, state.get("learned", -1))
-            told = event.value.get("rows")
-            windows = windows[:told] if type(told) is int else windows  # more came while the trees grew
+            rows = event.value.get("rows")  # those that came while the trees grew are not among them
+            windows = self.base.training(device, state.get("learned", -1), rows if type(rows) is int and rows > 0 else -1)
             state["learned"] = event.seq
             champion, sighted = self.engine.adopt(event, windows)
             self.rollout.crown(device, champion, state.get("sequence", 0), event.time_ns, "trained by the device itself")
@@ -162,7 +161,7 @@ class Loop:
             watch = Watch(*self.settings.alarm, state.get("watch"))
             watch.learn(windows)
             state["watch"] = watch.state()
-            why = f"the device trained a champion on {event.value.get('rows')} windows, {len(windows)} of them are here"
+            why = f"the device trained a champion on {rows} windows, {len(windows)} of them are here"
         elif "generation" not in state and ("learned" in state or self.base.training_missed(device)):
             enough = max(LEAST, self.settings.training.refresh)
             windows = self.base.windows(device, limit=enough, labels=(NORMAL,))

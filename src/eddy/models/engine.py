@@ -14,7 +14,7 @@ from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.records import WIDTH, Event, Window, plain
-from eddy.knowledge.registry import CANDIDATE, CHAMPION, POOL, RETIRED, Model, Registry, identity
+from eddy.knowledge.registry import CANDIDATE, POOL, RETIRED, Model, Registry, identity
 from eddy.models.adapt import from_sklearn
 from eddy.models.create import LEAST, Search, notice, reproduce, search
 from eddy.models.derived import Columns, columns, sources
@@ -59,7 +59,7 @@ class TrainingEngine:
         self._base, self._registry, self._settings, self._target, self._reported = base, registry, settings, target, frozenset(reported)
 
     def adopt(self, event: Event, windows: Sequence[Window]) -> tuple[str | None, int | None]:
-        """Grow the champion that a device has trained itself once more, so that the repository holds it, and verify it.
+        """Grow the champion that a device has trained itself once more, so that the repository holds it, and verify it. Crown it then.
 
         Args:
             event: The device's event `trained`.
@@ -80,7 +80,6 @@ class TrainingEngine:
             return None, None
         parameters = {key: value for key, value in told.items() if key not in ("e", "features")}
         model = self._file(forest, features, "device", device, None, parameters, {})
-        self._registry.enter(device, model.id, CHAMPION)
         self._base.decide("create", device, f"champion {model.id[:12]} grown again from its seed", device, event.time_ns, told=told)
         self._base.decide("configure", device, "threshold calibrated by the device", device, event.time_ns, threshold=forest.threshold)
         rows = _rows(windows)

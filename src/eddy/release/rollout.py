@@ -86,11 +86,11 @@ class Rollout:
     def crown(self, device: str, model: str | None, sequence: int, time_ns: int, why: str) -> None:
         """`model` (None: one that the gateway does not hold) runs on the device from now on; the one before it is a candidate again."""
         before = self._registry.champion(device)
+        self._registry.crown(device, model, sequence, time_ns, why)  # first of all, so that it is never heard as a voice
         if before and before[0]:
             self._registry.enter(device, before[0], CANDIDATE)
         if model:
             self._registry.enter(device, model, CHAMPION)
-        self._registry.crown(device, model, sequence, time_ns, why)
 
     def in_flight(self, device: str) -> Deployment | None:
         """The package that is on its way."""
