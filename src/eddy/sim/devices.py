@@ -2,6 +2,7 @@
 
 import selectors
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ class Device:
             self.start()
             return
         if self._asked and self._program:
-            self._answer()
+            with suppress(BrokenPipeError):  # it has failed since it asked: the next turn hears of that
+                self._answer()
 
     def switch_off(self) -> None:
         """Take its power away."""
