@@ -74,7 +74,8 @@ class Device:
             self.start()
             return
         if self._asked and self._program:
-            self._answer()
+            with suppress(BrokenPipeError):  # it has failed since it asked: the next turn hears of that
+                self._answer()
 
     def account(self) -> None:
         """Close an account of the line."""
