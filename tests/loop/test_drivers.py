@@ -29,6 +29,7 @@ JUDGED: dict[str, Any] = {
     "rows": 80,
     "seed": 7,
     "pool_trees": [5, 10],
+    "pool_quantile": 950,
     "replace": [5, 24 * 3_600_000],
     "decide": "majority",
 }

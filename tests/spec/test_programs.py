@@ -117,7 +117,8 @@ def test_a_model_says_which_features_it_learns_from_and_the_others_are_reported_
         "j": {"use": "pool", "from": "d", "model": "m", "decide": "rank"},
     }
     replace = {"when": "3 false positives in 2h", "by": "best-ranked"}
-    models = {"m": {**LEARNED, "features": ["kurtosis", "rms"], "pool": {"trees": [10, 20], "threshold": "quantile 90%"}, "replace": replace}}
+    pool = {"trees": [10, 20], "threshold": "quantile 90%"}
+    models = {"m": {**LEARNED, "features": ["kurtosis", "rms"], "pool": pool, "replace": replace}}
     sources = {"s": {"at": "gw", "driver": "simulated"}}
     app = made({"app": "a", "nodes": NODES, "sources": sources, "functions": functions, "models": models})
     expected = {"features": ["rms", "mean", "kurtosis"], "uses": ["kurtosis", "rms"], **SETTINGS}
