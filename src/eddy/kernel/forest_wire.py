@@ -128,6 +128,7 @@ def encode(forest: Forest) -> bytes:
         ModelError: It has trees that the trainer cannot have grown (another root than `subsample` rows, deeper than the limit).
     """
     encoder = Encoder()
+    encoder.out.append(FORMAT)  # no carry comes so far: what is coded is below 1
     bounds = forest.grid().bounds
     encoder.choose(len(bounds) - 1, MAX_FEATURES)
     encoder.choose(forest.trees - 1, MAX_TREES)
@@ -139,7 +140,7 @@ def encode(forest: Forest) -> bytes:
         encoder.number(high - low)
     for tree in range(forest.trees):
         _encode_tree(encoder, forest.tree(tree), len(bounds), forest.subsample)
-    return bytes([FORMAT]) + encoder.finish()
+    return encoder.finish()
 
 
 def _encode_tree(encoder: Encoder, nodes: "array[int]", features: int, subsample: int) -> None:

@@ -15,7 +15,7 @@ from eddy.kernel.rng import Rng
 
 NEUTRAL = 39322  # 0.6 in Q16: Liu's rule of thumb, until somebody calibrates
 MAX_ROWS = 65535
-_SPARE = 4  # see `Builder`: another champion, with more features and so more nodes, will want this one's room
+_SPARE = 2  # see `Builder`: another champion, with more features and so more nodes, will want this one's room
 
 try:
     if sys.implementation.name != "micropython":
