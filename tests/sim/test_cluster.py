@@ -10,7 +10,8 @@ from eddy.hub.control import Control, Peer
 from eddy.kernel.assignment import ACK, ASSIGN, BATCH, Assignment, message
 from eddy.kernel.batch import encode_ack
 from eddy.kernel.hop import Outbox
-from eddy.kernel.leading import Leading, _Join
+from eddy.kernel.joining import Join
+from eddy.kernel.leading import Leading
 from eddy.kernel.store import RamStore
 from eddy.sim.cluster import HUB, Faults
 
@@ -281,7 +282,7 @@ def test_the_campaign_notices_a_deliberate_mistake(mistake: str, monkeypatch: py
 
         monkeypatch.setattr(Leading, "speak", too_early)
     elif mistake == "take what was sent for received":
-        monkeypatch.setattr(_Join, "acked", lambda self: self._index + self.box.next() - self._first)
+        monkeypatch.setattr(Join, "acked", lambda self: self._index + self.box.next() - self._first)
     else:
         poll: Callable[[Control, int], list[tuple[str, bytes]]] = Control.poll
 

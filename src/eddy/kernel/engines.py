@@ -140,6 +140,11 @@ class LocalInference(Function):
         self._forest = forest
         self.threshold = forest.threshold
 
+    def give_up(self) -> "array[int] | None":
+        """Forget the champion; the image that is free now."""
+        image, self._forest = self._forest.image if self._forest else None, None
+        return image
+
     def ready(self) -> bool:
         """Whether there is a champion."""
         return self._forest is not None

@@ -235,12 +235,13 @@ class Forest:
         return encode(self)
 
     @classmethod
-    def from_wire(cls, data: bytes | memoryview, max_nodes: int = 16384) -> "Forest":
+    def from_wire(cls, data: bytes | memoryview, max_nodes: int = 16384, image: "array[int] | None" = None) -> "Forest":
         """The forest of `to_wire`'s bytes; nothing is trusted.
 
         Args:
             data: The bytes.
             max_nodes: What there is room for, at 4 bytes each.
+            image: See `Builder`; lost even when an error is raised.
 
         Raises:
             ModelError: Malformed.
@@ -248,7 +249,7 @@ class Forest:
         """
         from eddy.kernel.forest_wire import decode
 
-        return decode(data, max_nodes)
+        return decode(data, max_nodes, image)
 
 
 class Builder:
@@ -258,9 +259,11 @@ class Builder:
         grid: One range for each feature.
         subsample: Rows that each tree was grown on, 2 to 4095.
         trees: How many will come, 1 to 1000.
+        image: Of a forest that is needed no more: this one takes its room.
+        spare: Sixteenths of the room that is reserved beyond what is needed.
     """
 
-    def __init__(self, grid: Grid, subsample: int, trees: int) -> None:
+    def __init__(self, grid: Grid, subsample: int, trees: int, image: "array[int] | None" = None, spare: int = 1) -> None:
         if not (2 <= subsample <= MAX_SUBSAMPLE and 1 <= trees <= MAX_TREES):
             raise ModelError(
                 "a forest of %d trees on %d rows is beyond the format: at most %d and %d" % (trees, subsample, MAX_TREES, MAX_SUBSAMPLE)
@@ -268,7 +271,11 @@ class Builder:
         features = len(grid.bounds)
         self._roots = HEAD + 5 * features
         self._first = self._roots + trees
-        self.image = image = array("H", bytes(2 * self._first))
+        if image is None:
+            image = array("H")
+        image[:] = array("H", bytes(2 * self._first))
+        self.image = image
+        self._spare = 16 + spare
         self.trees = 0  # that have come
         self.nodes = 0  # of these
         self._room = 0  # words behind the image that are reserved
@@ -313,14 +320,14 @@ class Builder:
         """
         left = self.image[2] - self.trees
         mean = (2 * self.nodes + words) // (self.trees + 1) + 1
-        self._room = max(words, mean * (left if self.trees >= _FEW else min(left, _FEW)) * 17 // 16)
+        self._room = max(words, mean * (left if self.trees >= _FEW else min(left, _FEW)) * self._spare // 16)
         length = len(self.image)
         piece = array("H", bytes(256))
         try:
             for _ in range(0, self._room + TAIL, len(piece)):
                 self.image.extend(piece)
-        except MemoryError:  # it may still suffice for what comes
-            self._room = words
+        except MemoryError:  # what there is may still suffice for what comes
+            self._room = 2 * MAX_NODES
         self.image[length:] = array("H")
 
     def grown(self) -> "tuple[bytes, list[int]]":

@@ -128,6 +128,7 @@ def encode(forest: Forest) -> bytes:
         ModelError: It has trees that the trainer cannot have grown (another root than `subsample` rows, deeper than the limit).
     """
     encoder = Encoder()
+    encoder.out.append(FORMAT)  # no carry comes so far: what is coded is below 1
     bounds = forest.grid().bounds
     encoder.choose(len(bounds) - 1, MAX_FEATURES)
     encoder.choose(forest.trees - 1, MAX_TREES)
@@ -139,7 +140,7 @@ def encode(forest: Forest) -> bytes:
         encoder.number(high - low)
     for tree in range(forest.trees):
         _encode_tree(encoder, forest.tree(tree), len(bounds), forest.subsample)
-    return bytes([FORMAT]) + encoder.finish()
+    return encoder.finish()
 
 
 def _encode_tree(encoder: Encoder, nodes: "array[int]", features: int, subsample: int) -> None:
@@ -175,7 +176,7 @@ def _encode_tree(encoder: Encoder, nodes: "array[int]", features: int, subsample
         waiting.append((node + 1, depth + 1, box))
 
 
-def decode(data: bytes | memoryview, max_nodes: int) -> Forest:
+def decode(data: bytes | memoryview, max_nodes: int, image: "array[int] | None" = None) -> Forest:
     """The forest of `encode`'s bytes; see `Forest.from_wire`."""
     if not data or data[0] != FORMAT:
         raise ModelError("no forest of this wire format: the first byte must be %d" % FORMAT)
@@ -195,7 +196,7 @@ def decode(data: bytes | memoryview, max_nodes: int) -> Forest:
     lengths = path_lengths(subsample)
     nodes = array("H", bytes(4 * widest))
     waiting = array("H", bytes(2 * (3 + 2 * features) * (limit + 2)))
-    builder = Builder(grid, subsample, trees)
+    builder = Builder(grid, subsample, trees, image)
     for _ in range(trees):
         shape = array("H", [features, subsample, limit, min(widest, max_nodes - builder.nodes)])
         count = decode_tree(data, coder, shape, lengths, nodes, waiting)

@@ -30,7 +30,6 @@ from eddy.kernel.batch import Batch, read_ack
 from eddy.kernel.charter import Charter, open_charter, unsigned
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.errors import BadInput, EddyError, Refused
-from eddy.kernel.following import Following
 from eddy.kernel.function import Function
 from eddy.kernel.leading import LOG_BYTES, Leading, at_once
 from eddy.kernel.outlets import BATCH_BYTES, RETRY_MS
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from eddy.kernel.charter import Verify
+    from eddy.kernel.following import Following
     from eddy.kernel.leading import Copier
 
     class Journal(Protocol):
@@ -85,7 +85,7 @@ class _Slot:
         self.synced: list[str] = []  # likewise, under the term of the assignment
         self.left: list[str] = []  # likewise
         self.logged = 0  # bytes of entries in the journal since its snapshot
-        self.size = 0  # of that snapshot
+        self.size = 0  # of that snapshot, or what was logged when there was no room for one
         self.fresh = False  # the journal does not have its replica as it is
         self.noted: list[Any] | None = None  # what the meta in the journal says
 
@@ -251,12 +251,17 @@ class Host:
             slot.leading.wait(now_ms, self._heard_ms)
             slot.leading.order(now_ms, time_ns)
             entries = slot.leading.entries
-            if slot.fresh or slot.logged > max(self._checkpoint, 2 * slot.size):
+            if slot.fresh:
                 snapshot = slot.leading.replica.snapshot()
+            elif self._due(slot, bool(entries)):
+                try:
+                    snapshot = slot.leading.replica.snapshot()
+                except MemoryError:  # the state of a long job may be large, and a small heap has room for it later: the log goes on
+                    slot.size = slot.logged
         elif slot.following:
             entries, slot.following.entries = slot.following.entries, []
             snapshot, slot.following.snapshot = slot.following.snapshot, None
-            if snapshot is None and slot.following.replica and slot.logged > max(self._checkpoint, 2 * slot.size):
+            if snapshot is None and slot.following.replica and self._due(slot, False):
                 snapshot, entries = slot.following.replica.snapshot(), []
         note = slot.note()
         if note != slot.noted:
@@ -273,6 +278,10 @@ class Host:
             self._journal.append(name, entries)
             slot.logged += sum([len(entry) for entry in entries])
         return True
+
+    def _due(self, slot: _Slot, busy: bool) -> bool:
+        """Whether the journal needs a new snapshot; rather while nothing else wants the memory."""
+        return slot.logged > max(self._checkpoint, 2 * slot.size) * (2 if busy else 1)
 
     def feed(self, instance: str, readings: "list[Any]", time_ns: int) -> bool:
         """What a driver on this node has read for an instance that it owns.
@@ -371,6 +380,8 @@ class Host:
         """Take up the role that the assignment gives."""
         assignment = slot.assignment
         if assignment.owner != self.node:
+            from eddy.kernel.following import Following  # see `Leading`
+
             slot.following = Following(assignment.instance, self.node, lambda: self._empty(slot.charter), slot.replica, slot.joined)
             self._out.append(("@" + assignment.owner, message(NEXT, assignment.instance, "@" + self.node)))
             return

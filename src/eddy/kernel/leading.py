@@ -9,12 +9,9 @@ from eddy.kernel.assignment import ACK, LOG, NEXT, message
 from eddy.kernel.batch import Batch, read_ack
 from eddy.kernel.codec import encode, joined
 from eddy.kernel.errors import Fenced
-from eddy.kernel.following import JOIN_BYTES, log_of
 from eddy.kernel.function import TICK
-from eddy.kernel.hop import Outbox, numbering
 from eddy.kernel.outlets import BATCH_BYTES, RETRY_MS, Outlets
 from eddy.kernel.replica import ACKED, CHARTER, CONSUMERS, INPUT, READ
-from eddy.kernel.store import RamStore
 
 MYPY = False
 if MYPY:
@@ -23,6 +20,7 @@ if MYPY:
 
     from eddy.kernel.assignment import Assignment
     from eddy.kernel.charter import Charter
+    from eddy.kernel.joining import Join
     from eddy.kernel.replica import Replica
 
     Copy = Callable[[], bytes | None]
@@ -39,61 +37,6 @@ def at_once(replica: "Replica", size: int) -> "Copy":
     """Take a snapshot now: what a host without processes does."""
     data = replica.snapshot()
     return lambda: data
-
-
-class _Join:
-    """A follower's copy: a stream of the hop with the snapshot, its end, and every entry since.
-
-    Args:
-        instance, term: Whose.
-        number: Of the join.
-        copy: Gives the snapshot when it is complete, None before.
-        index: Entries in the snapshot.
-        max_bytes: Of a message of this stream.
-    """
-
-    def __init__(self, instance: str, term: int, number: int, copy: "Copy", index: int, max_bytes: int) -> None:
-        self.number = number
-        self.max_bytes = max_bytes
-        self.box: Outbox | None = None
-        self._instance = instance
-        self._term = term
-        self._copy = copy
-        self._index = index
-        self._later: list[bytes] = []  # entries since, while the snapshot is not complete
-        self._first = 0  # number of the first entry
-        self.fill()
-
-    def fill(self) -> bool:
-        """Put the snapshot into the stream when it is complete; whether it is there."""
-        if self.box is None:
-            snapshot = self._copy()
-            if snapshot is None:
-                return False
-            store = RamStore()
-            store.put(numbering(self.number.to_bytes(JOIN_BYTES, "big")))
-            self.box = Outbox(log_of(self._term), self._instance, store, 1 << 16, len(snapshot) + (16 << 20), 1, self._term)
-            piece = min(self.max_bytes, BATCH_BYTES)
-            for at in range(0, len(snapshot), piece):
-                self.box.keep(0, snapshot[at : at + piece])
-            self.box.keep(0, None)
-            self._first = self.box.next()
-            for entry in self._later:
-                self.box.keep(0, [entry])
-            self._later = []
-        return True
-
-    def keep(self, entry: bytes) -> None:
-        """One more entry."""
-        if self.box is None:
-            self._later.append(entry)
-        else:
-            self.box.keep(0, [entry])
-
-    def acked(self) -> int:
-        """Entries that the follower has, -1 while it has no snapshot."""
-        more = self.box.floor() - self._first if self.box else -1
-        return self._index + more if more >= 0 else -1
 
 
 class Leading:
@@ -149,7 +92,7 @@ class Leading:
         # Index, outputs up to it, acknowledgements that it causes. At first nothing is known to be committed.
         self._effects: list[tuple[int, int, list[tuple[str, bytes]]]] = [(replica.index, replica.emitted, [])]
         self._answers: list[tuple[str, bytes]] = []
-        self._joins: dict[str, _Join] = {}
+        self._joins: dict[str, Join] = {}
         self._synced = synced
         self._near: list[str] = []
         self._committed = -1
@@ -244,7 +187,7 @@ class Leading:
         before = join.box.floor()
         try:
             # One of an earlier join has another birth, or another term in its stream: it says nothing about this one.
-            if read_ack(ack)[2] == join.number.to_bytes(JOIN_BYTES, "big"):
+            if read_ack(ack)[2] == join.birth():
                 join.box.acknowledge(ack)
         except Fenced:
             self.fenced = True
@@ -334,11 +277,13 @@ class Leading:
 
     def _begin(self, node: str) -> None:
         """Begin a join; its snapshot is of now."""
+        from eddy.kernel.joining import Join  # most devices never have a follower, and a small heap is full of code
+
         self.join += 1
         self._near = [name for name in self._near if name != node]
         copy = self._copier(self.replica, self.size)
         most = min(self._log_bytes, self._assignment.narrow.get("@" + node, self._log_bytes))
-        self._joins[node] = _Join(self._instance, self._assignment.term, self.join, copy, self.replica.index, most)
+        self._joins[node] = Join(self._instance, self._assignment.term, self.join, copy, self.replica.index, most)
         self._sent.pop(node, None)
 
     def _commit(self) -> None:

@@ -10,7 +10,7 @@ with the same numbers.
 
 from eddy.kernel.batch import Batch, read_ack
 from eddy.kernel.charter import open_charter, unsigned
-from eddy.kernel.codec import decode, encode
+from eddy.kernel.codec import decode, joined
 from eddy.kernel.errors import SampleError
 from eddy.kernel.function import CONFIGURE, GAP, MODEL, SAMPLE, TICK, Instance, Sample
 from eddy.kernel.hop import Gap, Inbox, Outbox, numbering
@@ -145,7 +145,7 @@ class Replica:
         positions = [[key[0], key[1], list(value)] for key, value in sorted(self._inbox.positions().items())]
         kept = [[name, self.outboxes[name].meta(), list(self._stores[name].records(0))] for name in sorted(self._stores)]
         counts = [self.index, self.emitted, self.taken, self.ended, self.faults]
-        return encode([self.charter.sealed, counts, positions, kept, self.instance.checkpoint()])
+        return joined([self.charter.sealed, counts, positions, kept, self.instance.checkpoint()], 4)
 
     def restore(self, data: bytes) -> None:
         """Become the replica that `snapshot` described.

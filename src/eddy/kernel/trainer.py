@@ -15,6 +15,7 @@ from eddy.kernel.rng import Rng
 
 NEUTRAL = 39322  # 0.6 in Q16: Liu's rule of thumb, until somebody calibrates
 MAX_ROWS = 65535
+_SPARE = 2  # see `Builder`: another champion, with more features and so more nodes, will want this one's room
 
 try:
     if sys.implementation.name != "micropython":
@@ -76,7 +77,7 @@ class Trainer:
         self.trees = trees
         self.subsample = subsample
         self._draws = array("i", draws)
-        self._builder = Builder(grid, subsample, trees)
+        self._builder = Builder(grid, subsample, trees, spare=_SPARE)
         self._order = array("H", bytes(2 * (len(pool) // self.features)))
         self._shape = array("H", [self.features, subsample, depth_limit(subsample), len(self._order)])
         self._lengths = path_lengths(subsample)

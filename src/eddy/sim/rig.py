@@ -10,24 +10,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from eddy.errors import DeviceFailed
 from eddy.hub.control import Control
 from eddy.hub.terms import Terms, open_database
 from eddy.kernel.assignment import ACK, HUB, message, read
 from eddy.kernel.charter import Charter
+from eddy.kernel.engines import TRAINING
+from eddy.kernel.features import NAMES
 from eddy.kernel.function import Function
+from eddy.kernel.functions.model import NEWS
 from eddy.kernel.functions.same import Same
 from eddy.kernel.hop import Gap, Inbox
 from eddy.kernel.host import Host
 from eddy.links import micropython
+from eddy.models.create import grow
 from eddy.models.package import pack, sign
 from eddy.node.journal import SqliteJournal
 from eddy.node.line import Line
 from eddy.security.signing import SigningKey
+from eddy.sim.heap import smallest
 from eddy.sim.line import start_line
 
 DEVICE, GATEWAY, CLASS = "pump-1", "gw", "bearing"
 _NARROW = 400
 _FUNCTIONS = "eddy.kernel.functions."
+
+# What the smallest heap is found with: the champion of the paper, then the largest that a gateway sends.
+_TREES, _SUBSAMPLE, _ROWS = 50, 100, 120
+_FEW = ["rms", "mean_abs_difference", "peak_to_peak"]
+_MANY = ["rms", "mean_abs_difference", "peak_to_peak", "kurtosis"]
+_PATIENCE_S = 10.0
 
 
 def pipeline(size_ms: int, features: list[str], model: dict[str, Any], normal_every: int) -> dict[str, list[Any]]:
@@ -161,6 +175,51 @@ class Rig:
         self.said += [record.value for record in self._inbox.offer(batch) if not isinstance(record.value, Gap)]
         self._inbox.commit()
         self._near += [("reports", message(ACK, "reports!", ack)) for ack in self._inbox.acks()]
+
+
+def smallest_heap(folder: Path, progress: Callable[[str], None]) -> int | None:
+    """The smallest heap in which a device trains, takes the largest champion, and scores with it; None when that of a board is too small.
+
+    Args:
+        folder: For the flash of those that are tried.
+        progress: Told each result.
+
+    Returns:
+        Bytes, a multiple of 4,096.
+    """
+
+    def completes(heap_bytes: int) -> bool:
+        done = _lives(folder / f"heap-{heap_bytes // 1024}", heap_bytes)
+        progress(f"{heap_bytes // 1024} KiB: {'enough' if done else 'too little'}")
+        return done
+
+    return smallest(micropython.HEAP_BYTES, completes)
+
+
+def _lives(folder: Path, heap_bytes: int) -> bool:
+    """Whether a device with such a heap does all that one ever does."""
+    model = {"trees": _TREES, "subsample": _SUBSAMPLE, "quantile": 980, "rows": _ROWS, "seed": 1, "uses": _FEW}
+    random = np.random.default_rng(1)
+    try:
+        with Rig(folder, pipeline(10, list(NAMES), model, 1), speed=50, heap_bytes=heap_bytes) as rig:
+
+            def play(windows: int, start: int) -> None:
+                for i in range(start, start + windows):
+                    rig.play(random.normal(0, 200, 200).round().astype("<i2").tobytes(), i * 10**9, 50_000)
+
+            play(_ROWS + 1, 0)
+            rig.until(lambda: any(value[1] == NEWS for value in rig.said), _PATIENCE_S)
+            rows = np.array([value[2] for value in rig.said if value[1] == TRAINING])[:, [NAMES.index(name) for name in _MANY]]
+            rig.send(grow(rows, _TREES, _SUBSAMPLE, 7).to_wire(), _MANY)
+            rig.until(lambda: sum(value[1] == NEWS for value in rig.said) > 1, _PATIENCE_S)
+            if rig.said[-1][2].get("e") != "installed":
+                return False
+            at = len(rig.said)
+            play(3, _ROWS + 1)
+            rig.until(lambda: len(rig.said) >= at + 3, _PATIENCE_S)
+            return True
+    except (DeviceFailed, TimeoutError):
+        return False
 
 
 def _build(program: Any) -> Function:

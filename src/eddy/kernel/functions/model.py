@@ -157,11 +157,11 @@ class Model(Function):
     def _take(self, uses: list[str], wire: bytes | memoryview) -> None:
         """Another forest in the place of the one that runs: on a small heap there is room for one, and the wire form of the other."""
         inference = LocalInference(uses, self._names)
-        before = self._inference.state()
+        before, image = self._inference.state(), self._inference.give_up()
         self._inference = inference
         gc.collect()
         try:
-            inference.use(Forest.from_wire(wire))
+            inference.use(Forest.from_wire(wire, image=image))
         except (EddyError, MemoryError):
             self._inference = LocalInference(self._uses, self._names)
             self._inference.restore(before)
