@@ -105,10 +105,10 @@ def play(settings: "Settings", folder: Path, progress: "Callable[[Any], None]", 
     import time
 
     from eddy.cli import console, init, up
-    from eddy.sim.heap import smallest_heap
     from eddy.sim.local import Local
     from eddy.sim.outcome import collect
     from eddy.sim.pump import app_of
+    from eddy.sim.rig import smallest_heap
     from eddy.spec.load import parse
     from eddy.spec.write import text
 

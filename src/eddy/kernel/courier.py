@@ -34,10 +34,10 @@ class Courier:
 
     Args:
         comm: The line.
-        arrived: Called with the bytes of each message that has arrived, and how long it took, ms.
+        arrived: Called when a message has arrived: for whom, bytes, and how long it took, ms.
     """
 
-    def __init__(self, comm: "DataComm", arrived: "Callable[[int, int], None]" = lambda size, took_ms: None) -> None:
+    def __init__(self, comm: "DataComm", arrived: "Callable[[str, int, int], None]" = lambda to, size, took_ms: None) -> None:
         self._comm = comm
         self._arrived = arrived
         self._waiting: list[tuple[tuple[Any, ...], bytes]] = []  # oldest subject first; a dict keeps no order on MicroPython
@@ -63,7 +63,7 @@ class Courier:
                 sent = self._sent[subject]
                 if sent.handle == handle:
                     if outcome == "delivered":
-                        self._arrived(len(sent.data), now_ms - sent.when_ms)
+                        self._arrived(subject[0], len(sent.data), now_ms - sent.when_ms)
                     else:
                         del self._sent[subject]
                     sent.handle, sent.when_ms = None, now_ms

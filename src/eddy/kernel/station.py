@@ -203,7 +203,10 @@ class Station:
     def _pass(self, stages: list[Function], sample: Sample) -> None:
         """Through the stages that are left; a window goes all the way before the next one takes its place."""
         if not stages:
-            self._readings.append([sample.time_ns, sample.value])
+            value = sample.value
+            if isinstance(value, list) and value and isinstance(value[0], memoryview):  # samples of a buffer that is filled again
+                value = [bytes(value[0])] + value[1:]
+            self._readings.append([sample.time_ns, value])
             return
         stage: Any = stages[0]
         try:

@@ -21,7 +21,7 @@ BEAT_S = 0.5
 SILENT_MS = 90_000
 """Line time after which a device that has said nothing counts as silent: three of its own beats."""
 
-LARGE = 1000
+LARGE = 500
 """Bytes of a message whose arrival is worth telling."""
 
 _REOPEN_S = 2.0
@@ -92,10 +92,10 @@ class Line:
             self._courier = Courier(self._comm, self._arrived)
         return self._comm, self._courier
 
-    def _arrived(self, size: int, took_ms: int) -> None:
+    def _arrived(self, to: str, size: int, took_ms: int) -> None:
         """Tell of what takes the line for long: another champion, or a function that moves here."""
         if size >= LARGE:
-            self.tell(f"{size} bytes to {self.name} in {took_ms / 1000:.2f} s of line")
+            self.tell(f"{size} bytes for {to} in {took_ms / 1000:.2f} s of line")
 
     def _say(self, data: bytes) -> list[tuple[str, bytes]]:
         try:

@@ -4,7 +4,6 @@ MicroPython's own `mem_peak` ignores collection, so the limit itself is lowered 
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 STEP = 4096
 FLOOR = 96 * 1024
@@ -30,8 +29,3 @@ def smallest(limit: int, completes: Callable[[int], bool]) -> int | None:
         else:
             low = middle + 1
     return high * STEP
-
-
-def smallest_heap(folder: "Path", progress: "Callable[[str], None]") -> "int | None":
-    """Replaced."""
-    return None

@@ -22,7 +22,7 @@ from eddy.sim.pump import MODEL, Settings, heard_by
 from eddy.spec.model import App
 
 _ONE = 65536
-_DELIVERY = re.compile(r"(?P<bytes>[0-9]+) bytes to (?P<device>.+) in (?P<seconds>[0-9.]+) s of line")
+_DELIVERY = re.compile(r"(?P<bytes>[0-9]+) bytes for detect@?(?P<device>.*) in (?P<seconds>[0-9.]+) s of line")
 _SCALES = dict.fromkeys(("kurtosis", "skewness", "crest_factor"), 1000)
 """Fixed point of the features without a unit; the others are sixteenths of a count."""
 
@@ -139,7 +139,7 @@ class _Told:
         self._base = loop.base
         self._device = device
         self._recordings = recordings
-        self._deliveries = [found for _, text in deliveries if (found := _DELIVERY.fullmatch(text)) and found["device"] == device.name]
+        self._deliveries = [found for _, text in deliveries if (found := _DELIVERY.fullmatch(text)) and found["device"] in (device.name, "")]
         self.name = device.name
         self.saturated = 0
         self.times: list[tuple[int, int]] = []
