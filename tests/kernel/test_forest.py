@@ -263,3 +263,17 @@ def test_compiled_decoding_is_the_plain_one_within_32_bits() -> None:
             coder, nodes, waiting = array("i", start), array("H", bytes(4 * 199)), array("H", bytes(2 * 9 * 9))
             results.append((decode_tree(wire, coder, shape, path_lengths(100), nodes, waiting), coder, nodes))
         assert results[0] == results[1]
+
+
+def test_a_forest_takes_the_room_of_another_or_leaves_it_as_it_was() -> None:
+    image = array("H", FOREST.image)
+    other = train(cloud(80, 2, 5), 2, 30, 64, 9)
+    wire = other.to_wire()
+    for data, features in ((wire[:-9], 2), (wire, 3), (wire + b"x", 0)):
+        with pytest.raises(ModelError):
+            Forest.from_wire(data, image=image, features=features)
+    with pytest.raises(TooLarge):
+        Forest.from_wire(wire, 100, image)
+    assert image == FOREST.image
+    taken = Forest.from_wire(wire, image=image, features=2)
+    assert taken.image is image and taken.to_image() == other.to_image()

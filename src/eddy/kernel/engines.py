@@ -140,10 +140,9 @@ class LocalInference(Function):
         self._forest = forest
         self.threshold = forest.threshold
 
-    def give_up(self) -> "array[int] | None":
-        """Forget the champion; the image that is free now."""
-        image, self._forest = self._forest.image if self._forest else None, None
-        return image
+    def image(self) -> "array[int] | None":
+        """That of the champion, for one that takes its place."""
+        return self._forest.image if self._forest else None
 
     def ready(self) -> bool:
         """Whether there is a champion."""

@@ -235,13 +235,14 @@ class Forest:
         return encode(self)
 
     @classmethod
-    def from_wire(cls, data: bytes | memoryview, max_nodes: int = 16384, image: "array[int] | None" = None) -> "Forest":
+    def from_wire(cls, data: bytes | memoryview, max_nodes: int = 16384, image: "array[int] | None" = None, features: int = 0) -> "Forest":
         """The forest of `to_wire`'s bytes; nothing is trusted.
 
         Args:
             data: The bytes.
             max_nodes: What there is room for, at 4 bytes each.
-            image: See `Builder`; lost even when an error is raised.
+            image: See `Builder`. It is as it was when an error is raised: all is decoded twice, since a small heap has no room for both.
+            features: That it must have; 0 for any number.
 
         Raises:
             ModelError: Malformed.
@@ -249,7 +250,21 @@ class Forest:
         """
         from eddy.kernel.forest_wire import decode
 
-        return decode(data, max_nodes, image)
+        return decode(data, max_nodes, image, features)
+
+
+def make_room(image: "array[int]", words: int) -> None:
+    """Make an array one that can grow to so many words without moving: MicroPython keeps for it what it loses in length.
+
+    Elsewhere nothing is gained or lost. When there is no room (MemoryError) the array is as it was.
+    """
+    length = len(image)
+    piece = array("H", bytes(256))
+    try:
+        for _ in range(length, words, len(piece)):
+            image.extend(piece)
+    finally:
+        image[length:] = array("H")
 
 
 class Builder:
@@ -259,7 +274,7 @@ class Builder:
         grid: One range for each feature.
         subsample: Rows that each tree was grown on, 2 to 4095.
         trees: How many will come, 1 to 1000.
-        image: Of a forest that is needed no more: this one takes its room.
+        image: Of a forest that is needed no more: this one takes its room, which must suffice.
         spare: Sixteenths of the room that is reserved beyond what is needed.
     """
 
@@ -271,14 +286,16 @@ class Builder:
         features = len(grid.bounds)
         self._roots = HEAD + 5 * features
         self._first = self._roots + trees
+        self._room = 0  # words behind the image that are reserved
         if image is None:
             image = array("H")
+        else:
+            self._room = 2 * MAX_NODES  # whoever gives it has seen to that
         image[:] = array("H", bytes(2 * self._first))
         self.image = image
         self._spare = 16 + spare
         self.trees = 0  # that have come
         self.nodes = 0  # of these
-        self._room = 0  # words behind the image that are reserved
         image[0] = FORMAT
         image[1] = features
         image[2] = trees
@@ -312,8 +329,7 @@ class Builder:
     def _reserve(self, words: int) -> None:
         """Find room for the trees to come, in one piece: a small heap has none for an image and its longer copy.
 
-        MicroPython keeps for an array what it has lost in length; elsewhere nothing is gained or lost. What is needed is guessed from the
-        trees that are there, once they are a few.
+        What is needed is guessed from the trees that are there, once they are a few.
 
         Args:
             words: Of the next tree.
@@ -321,14 +337,10 @@ class Builder:
         left = self.image[2] - self.trees
         mean = (2 * self.nodes + words) // (self.trees + 1) + 1
         self._room = max(words, mean * (left if self.trees >= _FEW else min(left, _FEW)) * self._spare // 16)
-        length = len(self.image)
-        piece = array("H", bytes(256))
         try:
-            for _ in range(0, self._room + TAIL, len(piece)):
-                self.image.extend(piece)
+            make_room(self.image, len(self.image) + self._room + TAIL)
         except MemoryError:  # what there is may still suffice for what comes
             self._room = 2 * MAX_NODES
-        self.image[length:] = array("H")
 
     def grown(self) -> "tuple[bytes, list[int]]":
         """The nodes that have come, as bytes, and for each tree the number of nodes up to its end."""

@@ -17,7 +17,7 @@ import sys
 from array import array
 
 from eddy.kernel.errors import ModelError, TooLarge
-from eddy.kernel.forest import LEAF, MAX_SUBSAMPLE, MAX_TREES, Builder, Forest, depth_limit, path_lengths
+from eddy.kernel.forest import HEAD, LEAF, MAX_SUBSAMPLE, MAX_TREES, TAIL, Builder, Forest, depth_limit, make_room, path_lengths
 from eddy.kernel.grid import MAX_FEATURES, Grid
 
 try:
@@ -176,36 +176,52 @@ def _encode_tree(encoder: Encoder, nodes: "array[int]", features: int, subsample
         waiting.append((node + 1, depth + 1, box))
 
 
-def decode(data: bytes | memoryview, max_nodes: int, image: "array[int] | None" = None) -> Forest:
+def decode(data: bytes | memoryview, max_nodes: int, image: "array[int] | None" = None, features: int = 0) -> Forest:
     """The forest of `encode`'s bytes; see `Forest.from_wire`."""
     if not data or data[0] != FORMAT:
         raise ModelError("no forest of this wire format: the first byte must be %d" % FORMAT)
     coder = start(data, 1)
-    features = 1 + checked(data, coder, MAX_FEATURES)
+    count = 1 + checked(data, coder, MAX_FEATURES)
+    if features and count != features:
+        raise ModelError("the model takes %d features, its pipeline names %d" % (count, features))
     trees = 1 + checked(data, coder, MAX_TREES)
     subsample = 2 + checked(data, coder, MAX_SUBSAMPLE - 1)
     threshold = checked(data, coder, 257) << 8 | checked(data, coder, 256)
     bounds = []
-    for _ in range(features):
+    for _ in range(count):
         low = number(data, coder)
         low = low >> 1 if low & 1 == 0 else -(low >> 1) - 1
         bounds.append((low, low + number(data, coder)))
     grid = Grid(bounds)
+    if image is not None:
+        make_room(image, HEAD + 5 * count + trees + 2 * _trees(data, array("i", coder), grid, subsample, trees, max_nodes, None) + TAIL)
+    builder = Builder(grid, subsample, trees, image)
+    _trees(data, coder, grid, subsample, trees, max_nodes, builder)
+    return builder.forest(threshold)
+
+
+def _trees(
+    data: bytes | memoryview, coder: "array[int]", grid: Grid, subsample: int, trees: int, max_nodes: int, builder: Builder | None
+) -> int:
+    """Decode all trees into the builder, or only see whether that is possible; the number of their nodes."""
+    features = len(grid.bounds)
     limit = depth_limit(subsample)
     widest = min(2 * subsample - 1, max_nodes)
     lengths = path_lengths(subsample)
     nodes = array("H", bytes(4 * widest))
     waiting = array("H", bytes(2 * (3 + 2 * features) * (limit + 2)))
-    builder = Builder(grid, subsample, trees, image)
-    for _ in range(trees):
-        shape = array("H", [features, subsample, limit, min(widest, max_nodes - builder.nodes)])
+    total = 0
+    for tree in range(trees):
+        shape = array("H", [features, subsample, limit, min(widest, max_nodes - total)])
         count = decode_tree(data, coder, shape, lengths, nodes, waiting)
         if count == _TOO_LARGE:
             raise TooLarge("the forest has more than %d nodes, more than there is room for here: send fewer trees" % max_nodes)
         # Reading behind the end goes on with zeros for ever, so it must be noticed here, not after a thousand trees.
         if count == _MALFORMED or coder[0] > len(data) + _PADDING:
-            raise ModelError("malformed forest: tree %d ends before its data, or behind it" % builder.trees)
-        builder.add(memoryview(nodes)[: 2 * count])
+            raise ModelError("malformed forest: tree %d ends before its data, or behind it" % tree)
+        total += count
+        if builder is not None:
+            builder.add(memoryview(nodes)[: 2 * count])
     if coder[0] != len(data) + _PADDING:
         raise ModelError("malformed forest: %d bytes follow the last tree" % (len(data) + _PADDING - coder[0]))
-    return builder.forest(threshold)
+    return total

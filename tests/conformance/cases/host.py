@@ -1,4 +1,4 @@
-from eddy.kernel import assignment, following, leading, outlets, replica
+from eddy.kernel import assignment, following, joining, leading, outlets, replica
 from eddy.kernel.assignment import ASSIGN, HUB, STOPPED, Assignment, Held, message, read
 from eddy.kernel.charter import Charter
 from eddy.kernel.function import TICK, Function
@@ -176,3 +176,11 @@ def check_a_tick_is_an_entry_and_what_is_no_message_is_counted():
         world.hosts["a"].receive(junk)
     assert world.hosts["a"].counts["malformed"] >= 4
     assert following.log_of(1) != following.log_of(2)
+
+
+def check_a_follower_is_given_the_snapshot_its_end_and_the_entries_since():
+    join = joining.Join("hourly", 3, 7, lambda: b"snapshot", 5, 400)
+    join.keep(b"entry")
+    batch = leading.Batch(join.box.batch(400))
+    assert [record.value for record in batch.records] == [b"snapshot", None, [b"entry"]]
+    assert batch.birth == join.birth() and join.acked() == -1

@@ -155,17 +155,11 @@ class Model(Function):
         self._sequence, self._body = manifest.sequence, manifest.digest[:8]
 
     def _take(self, uses: list[str], wire: bytes | memoryview) -> None:
-        """Another forest in the place of the one that runs: on a small heap there is room for one, and the wire form of the other."""
+        """Another forest in the place of the one that runs, also on the heap: there is room for one."""
         inference = LocalInference(uses, self._names)
-        before, image = self._inference.state(), self._inference.give_up()
-        self._inference = inference
         gc.collect()
-        try:
-            inference.use(Forest.from_wire(wire, image=image))
-        except (EddyError, MemoryError):
-            self._inference = LocalInference(self._uses, self._names)
-            self._inference.restore(before)
-            raise
+        inference.use(Forest.from_wire(wire, image=self._inference.image(), features=len(uses)))
+        self._inference = inference
         self._training = None
 
     def _learner(self, seed: int) -> LocalTraining:
