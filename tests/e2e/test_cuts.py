@@ -57,7 +57,7 @@ class Site:
         self.folder = folder
         (folder / "eddy.yaml").write_text(APP)
         self.told: list[str] = []
-        self.local = Local(load(folder / "eddy.yaml"), folder / ".eddy", 0, SPEED, self.told.append)
+        self.local = Local(load(folder / "eddy.yaml"), folder / ".eddy", 0, {"speed": SPEED}, self.told.append)
 
     def start(self) -> None:
         local = self.local

@@ -139,7 +139,8 @@ class _Told:
         self._base = loop.base
         self._device = device
         self._recordings = recordings
-        self._deliveries = [found for _, text in deliveries if (found := _DELIVERY.fullmatch(text)) and found["device"] in (device.name, "")]
+        arrived = [found for _, text in deliveries if (found := _DELIVERY.fullmatch(text))]
+        self._deliveries = [found for found in arrived if found["device"] in (device.name, "")]  # nothing where there is one device only
         self.name = device.name
         self.saturated = 0
         self.times: list[tuple[int, int]] = []

@@ -117,13 +117,11 @@ class Model(Function):
 
     def _package(self, data: bytes) -> "list[Any]":
         """Verify a package whole before anything of it is used; it ends the training (Tiny-MLOps, section IV, steps 10, 3 and 4)."""
-        sequence, ready = 0, self._inference.ready()
+        sequence = 0
         try:
             sequence = package.read(data)[0].sequence
             self._install(data)
         except MemoryError:
-            if ready and not self._inference.ready():
-                raise  # not even the one before fits again: the node starts anew, with the heap in order, and both have a place
             return [self._refused(sequence, OutOfMemory.code, "it does not fit on the heap: deploy fewer trees")]
         except EddyError as error:
             return [self._refused(sequence, error.code, str(error)[:80])]
