@@ -76,11 +76,11 @@ def full_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on there is no memory for the next forest, but for those after it."""
     real, failed = Forest.from_wire, list[bool]()
 
-    def from_wire(*arguments: Any) -> Forest:
+    def from_wire(*arguments: Any, **more: Any) -> Forest:
         if not failed:
             failed.append(True)
             raise MemoryError
-        return real(*arguments)
+        return real(*arguments, **more)
 
     monkeypatch.setattr(Forest, "from_wire", from_wire)
 

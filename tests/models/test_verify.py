@@ -35,7 +35,7 @@ def test_a_sound_model_passes_every_check() -> None:
 
 def test_a_model_that_the_device_has_no_room_for_does_not_run_there() -> None:
     assert failed(WIRE, target=replace(Target(), heap_bytes=500)) == {"image_bytes"}
-    assert failed(WIRE, target=replace(Target(), flash_bytes=500)) == {"package_bytes"}
+    assert failed(WIRE, target=replace(Target(), package_bytes=500)) == {"package_bytes"}
 
 
 def test_a_feature_that_only_the_gateway_knows_keeps_a_model_from_the_device_but_not_from_the_pool() -> None:

@@ -2,7 +2,7 @@
 
 import os
 
-from eddy.kernel import journal, store
+from eddy.kernel import filestore, journal, store
 
 
 def remove_then_rename():
@@ -34,7 +34,7 @@ def write_in_place():
 
 def late_append():
     """`append` returns before its record is on flash: the record waits for the next one."""
-    append, records = store.FileStore.append, store.FileStore.records
+    append, records = filestore.FileStore.append, filestore.FileStore.records
     waiting = {}
 
     def late(self, seq, data):
@@ -47,7 +47,7 @@ def late_append():
         if self in waiting and waiting[self][0] >= first:
             yield waiting[self]
 
-    store.FileStore.append, store.FileStore.records = late, all_records
+    filestore.FileStore.append, filestore.FileStore.records = late, all_records
 
 
 def no_reservation():

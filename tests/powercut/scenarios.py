@@ -4,9 +4,10 @@ import os
 
 from eddy.kernel.batch import Batch, Gap
 from eddy.kernel.errors import CodecError, StorageFull
+from eddy.kernel.filestore import FileStore
 from eddy.kernel.hop import Inbox, Outbox
 from eddy.kernel.journal import FileJournal
-from eddy.kernel.store import FileStore, RamStore
+from eddy.kernel.store import RamStore
 
 
 class Journal:

@@ -39,10 +39,11 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the campaign and the kernel, compiled."""
     folder = tmp_path_factory.mktemp("powercut")
     sources = {f"eddy/kernel/{path.stem}": path for path in (REPO / "src/eddy/kernel").glob("*.py")}
-    sources |= {f"eddy/kernel/functions/{path.stem}": path for path in (REPO / "src/eddy/kernel/functions").glob("*.py")}
+    for room in ("functions", "plain"):
+        sources |= {f"eddy/kernel/{room}/{path.stem}": path for path in (REPO / "src/eddy/kernel" / room).glob("*.py")}
+        (folder / "eddy/kernel" / room).mkdir(parents=True)
     sources |= {name: REPO / f"tests/powercut/{name}.py" for name in ("controls", "device", "scenarios")}
     sources |= {"eddy/__init__": REPO / "src/eddy/__init__.py", "flash": REPO / "targets/micropython/flash.py"}
-    (folder / "eddy/kernel/functions").mkdir(parents=True)
     for target, source in sources.items():
         subprocess.run([program("mpy-cross"), "-o", folder / f"{target}.mpy", source], check=True)
     shutil.copy(REPO / "tests/powercut/campaign.py", folder)
