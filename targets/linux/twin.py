@@ -54,6 +54,7 @@ def start(folder, port, scale):
             select.select([link.fd, 0], [], [], line_ms / scale / 1000)
 
     driver = replay.Replay(Pipes(), Pipes(), lambda: bool(select.select([0], [], [], 0)[0]))
+
     def tell(figures):
         os.write(1, b"!" + json.dumps(figures).encode() + b"\n")
 

@@ -1,8 +1,8 @@
 """Verify: may this model run on that device? Checks before anything is packaged, each with what was measured and what is allowed.
 
 The paper's Verify phase asks that "all the operations required to perform an inference" are supported by the target and that it meets its
-limits (Antonini et al., Tiny-MLOps, 2022, section III). Here: it is a sound forest, the device computes its features, its image fits the
-heap and its package, too, it notices a louder or a knocking machine, it scores the same in the kernel's integer arithmetic as in the
+limits (Antonini et al., Tiny-MLOps, 2022, section III). Here: it is a sound forest, the device computes its features, its image and
+its package fit the heap, it notices a louder or a knocking machine, it scores the same in the kernel's integer arithmetic as in the
 batch scorer, and it does not cry wolf on later normal data.
 """
 
