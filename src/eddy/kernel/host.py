@@ -31,7 +31,7 @@ from eddy.kernel.charter import Charter, open_charter, unsigned
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.errors import BadInput, EddyError, Refused
 from eddy.kernel.function import Function
-from eddy.kernel.leading import LOG_BYTES, Leading, at_once
+from eddy.kernel.leading import AHEAD, LOG_BYTES, Leading, at_once
 from eddy.kernel.outlets import BATCH_BYTES, RETRY_MS
 from eddy.kernel.replica import Replica
 
@@ -132,7 +132,7 @@ class Host:
         build: "Callable[[Any], Function]",
         verify: "Verify" = unsigned,
         admit: "Callable[[Charter], None]" = lambda charter: None,
-        pace: tuple[int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES),
+        pace: tuple[int, int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES, AHEAD),
         beat_ms: int = BEAT_MS,
         copier: "Copier" = at_once,
         checkpoint: int = CHECKPOINT,

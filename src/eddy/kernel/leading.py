@@ -28,7 +28,7 @@ if MYPY:
 
 LOG_BYTES = 262144
 ALONE_MS = 3000  # without the hub and without its followers, after which an owner that stays goes on alone
-AHEAD = 1024  # entries that are not committed yet, at which no more inputs are taken
+AHEAD = 1024
 NEAR = 64  # entries that a follower may be behind when it becomes one that must have everything
 LAZY = 64  # acknowledgements of consumers that wait for an entry to travel with
 
@@ -49,7 +49,8 @@ class Leading:
         join: Number of the last join that this node began as owner.
         synced: What `synced` was before a restart: the hub may count on these nodes, although the assignment here is older.
         left: What `left` was.
-        pace: (ms after which what is not answered is sent again, most bytes of a batch of outputs, of a message of the log).
+        pace: (ms after which what is not answered is sent again, most bytes of a batch of outputs, of a message of the log, and entries
+            that are not committed yet at which no more inputs are taken).
         copier: Takes snapshots for followers, given the replica and about how large it is.
         size: That, bytes.
 
@@ -70,7 +71,7 @@ class Leading:
         join: int,
         synced: list[str],
         left: list[str],
-        pace: tuple[int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES),
+        pace: tuple[int, int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES, AHEAD),
         copier: "Copier" = at_once,
         size: int = 0,
     ) -> None:
@@ -82,7 +83,7 @@ class Leading:
         self._copier = copier
         self._node = node
         self._instance = assignment.instance
-        self._retry_ms, batch_bytes, self._log_bytes = pace
+        self._retry_ms, batch_bytes, self._log_bytes, self._ahead = pace
         self.left = left
         self.lagging: list[str] = []
         self.refused: list[tuple[str, str]] = []
@@ -318,4 +319,4 @@ class Leading:
             self._answers.extend(messages)
 
     def _busy(self) -> bool:
-        return self.replica.full() or self.replica.index + len(self._waiting) - self._committed >= AHEAD
+        return self.replica.full() or self.replica.index + len(self._waiting) - self._committed >= self._ahead

@@ -41,6 +41,7 @@ MESSAGE = 400  # bytes at most: under two seconds of a 2,400-baud line
 BEAT_MS = 30000
 SILENCE_MS = 3 * BEAT_MS  # line time without a word from the gateway, after which sinks with a safe value take it
 DOOR = "!"  # behind the name of a sink: its driver
+UNHEARD = 32  # entries of a log that a copy at the other end of the line does not have yet; they take heap
 AHEAD = 16  # outputs that a consumer may be behind when a replay waits for it
 CHECKPOINT = 8192  # bytes of log between two snapshots in flash
 _MAX_OBJECT = 16384
@@ -80,7 +81,7 @@ class Station:
         self._clock = clock
         self._comm = DataComm(link, primary=False, partial=folder + "/partial", max_object=_MAX_OBJECT)
         self._courier = Courier(self._comm)
-        pace = (AGAIN_MS, MESSAGE, MESSAGE)
+        pace = (AGAIN_MS, MESSAGE, MESSAGE, UNHEARD)
         self._host = Host(
             settings["device"],
             FileJournal(folder + "/host"),

@@ -184,3 +184,18 @@ def check_a_follower_is_given_the_snapshot_its_end_and_the_entries_since():
     batch = leading.Batch(join.box.batch(400))
     assert [record.value for record in batch.records] == [b"snapshot", None, [b"entry"]]
     assert batch.birth == join.birth() and join.acked() == -1
+
+
+def check_an_owner_takes_no_more_than_its_copy_can_be_behind():
+    host = Host("a", Journal(), lambda program: Function(), pace=(200, 1000, 1000, 8))
+    made = Charter("grow", 1, None, {}, b"grw", "forests", [], [], True)
+    given = Assignment("grow", 1, 1, "a", ["a", "b"], ["a", "b"], False, True, [], {}, made.seal())
+    first = Assignment("grow", 1, 0, "a", ["a"], ["a"], False, False, [], {}, made.sealed)
+    host.receive(message(ASSIGN, first.plain()))
+    host.poll(0)
+    host.receive(message(ASSIGN, given.plain()))
+    taken = 0
+    for now in range(100):
+        taken += host.feed("grow", [[now, now]], now)
+        host.poll(now)
+    assert 0 < taken <= 8, taken
