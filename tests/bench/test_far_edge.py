@@ -97,4 +97,4 @@ def test_fifty_trees_are_far_ahead_of_the_baseline() -> None:
     # Half of what the benchmark itself shows, as other processes may disturb a measurement here.
     assert baseline["infer_us"] >= 10 * row["infer_us"]
     assert baseline["load_ms"] >= 4 * row["load_ms"]  # from the wire form, which has to be unpacked
-    assert row["adopt_ms"] >= row["verify_ms"] > 0
+    assert row["adopt_ms"] > 0 and row["verify_ms"] > 0
