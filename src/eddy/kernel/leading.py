@@ -105,12 +105,19 @@ class Leading:
         self._revision = replica.charter.revision
         self._stuck: int | None = None  # since when nothing was committed although something waits for it, ms
         replica.lead(assignment.term)
-        self.assign(assignment)
+        self._follow(assignment)
         # What they have sent to an owner before this one may have been lost with it.
         self._answers += [(origin, message(NEXT, origin, self._instance)) for origin in replica.origins()]
 
     def assign(self, assignment: "Assignment") -> None:
         """A later assignment of the same term."""
+        # Whom the hub has taken off the list is not counted on any more, whatever this owner has told it before.
+        self._synced = [name for name in self._synced if name in assignment.in_sync]
+        self.left = [name for name in self.left if name in assignment.in_sync]
+        self._follow(assignment)
+
+    def _follow(self, assignment: "Assignment") -> None:
+        """Do as an assignment says. After a restart it is the one of before, and what was told to the hub since counts."""
         self._assignment = assignment
         charter = self.replica.charter
         nodes = [name for name in assignment.replicas + assignment.in_sync if name != self._node and charter.may_be_on(name)]
@@ -119,9 +126,6 @@ class Leading:
             if name not in nodes:
                 del self._joins[name]
         self._near = [name for name in self._near if name in nodes]
-        # Whom the hub has taken off the list is not counted on any more, whatever this owner has told it before.
-        self._synced = [name for name in self._synced if name in assignment.in_sync]
-        self.left = [name for name in self.left if name in assignment.in_sync]
         for name in self.lagging:
             if name not in assignment.in_sync and name in self._joins:
                 self._begin(name)

@@ -199,3 +199,36 @@ def check_an_owner_takes_no_more_than_its_copy_can_be_behind():
         taken += host.feed("grow", [[now, now]], now)
         host.poll(now)
     assert 0 < taken <= 8, taken
+
+
+class Echo(Function):
+    def on(self, sample):
+        return [sample.value]
+
+
+def check_a_copy_that_the_hub_was_told_of_is_waited_for_after_a_restart_too():
+    """The hub may count on it, although the assignment that says so has not come."""
+    journal, now = Journal(), 0
+    made = Charter("grow", 1, None, {}, b"grw", "echoes", [], [], True)
+    given = Assignment("grow", 1, 1, "a", ["a"], ["a", "b"], False, False, ["k"], {}, made.seal())
+    hosts = {"a": Host("a", journal, lambda program: Echo()), "b": Host("b", Journal(), lambda program: Echo())}
+    for host in hosts.values():
+        host.receive(message(ASSIGN, given.plain()))
+    hosts["a"].feed("grow", [[0, 0]], 0)
+    told = []
+    while "b" not in told:
+        now += 10
+        for name in ("a", "b"):
+            for to, data in hosts[name].poll(now):
+                if to[1:] in hosts:
+                    hosts[to[1:]].receive(data)
+                elif to == HUB and name == "a":
+                    for held in read(data)[2]:
+                        told = Held(*held).synced
+        assert now < 5000
+    hosts["a"] = Host("a", journal, lambda program: Echo())
+    assert hosts["a"].feed("grow", [[1, 1]], 1)
+    said = []
+    for later in range(now, now + 2000, 50):
+        said += [read(data)[2] for to, data in hosts["a"].poll(later) if to == "k"]
+    assert said == []
