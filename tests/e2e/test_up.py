@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 from running import Running
+from typer.testing import CliRunner
 
+from eddy.cli.main import app as cli
 from eddy.kernel.function import TICK, Instance, Sample
 from eddy.kernel.functions import load
 from eddy.links import micropython
+from eddy.security.signing import SigningKey
+from eddy.sim.line import start_line
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -133,3 +137,33 @@ def test_a_detector_moves_to_the_device_and_back_while_it_learns_and_scores_as_i
     assert len(judged) > 10
     assert judged == [twin.feed(0, Sample("features", "features", 0, 0, value[2]))[0] for value in judged]
     assert {value[1] for value in judged} == {0, 1}
+
+
+@pytest.mark.skipif(micropython.interpreter() is None, reason="no MicroPython wheel for this platform")
+def test_a_board_at_a_serial_port_is_a_node_of_the_app(tmp_path: Path) -> None:
+    """The board is a device process at the other end of an emulated line, at the line's own speed; the command only knows the port."""
+    folder = tmp_path / "pump"
+    key = SigningKey.load_or_create(folder / ".eddy" / "hub" / "signing.key")
+    flash = micropython.provision(tmp_path / "boards" / "pump", {"device": "pump", "key": key.public_bytes()})
+    rows = PUMP.replace("history: {from: detect", "history: {from: features").replace(
+        "  detect:   {use: model, from: features, model: health}\n", ""
+    )
+    with start_line(speed=1) as line:
+        board = micropython.start(flash, line.device_port)
+        try:
+            with Running(folder, rows, "--board", f"pump={line.gateway_port}") as app:
+                while not board.asks():
+                    assert board.figures is None
+                board.play(b"\x05\x00\xfb\xff" * 5000, 1_000_000_000, 50_000)
+                app.until(lambda: app.lines("history.jsonl") > 0, 30)
+        finally:
+            board.kill()
+    (row,) = [record["value"] for record in written(folder / "history.jsonl")]
+    assert row == [5 * 16, 10 * 16, 10 * 16]  # rms, mean absolute difference, peak to peak, in sixteenths of a count
+
+
+def test_a_board_that_the_app_does_not_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "eddy.yaml").write_text(PUMP)
+    said = CliRunner().invoke(cli, ["up", str(tmp_path / "eddy.yaml"), "--board", "fan=/dev/ttyUSB0"])
+    assert said.exit_code == 1
+    assert "write NAME=PORT with one of the app's devices (pump)" in said.stderr.replace("\n", " ")

@@ -2,7 +2,6 @@
 
 import math
 from array import array
-from pathlib import Path
 
 import pytest
 from clouds import cloud, train
@@ -120,17 +119,6 @@ def test_an_image_comes_back_with_four_bytes_a_node_and_a_small_head() -> None:
 def test_a_loaded_forest_uses_the_given_words_in_place() -> None:
     words = array("H", FOREST.to_image())
     assert Forest.from_image(words).image is words
-
-
-def test_an_image_is_read_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "image"
-    path.write_bytes(FOREST.to_image())
-    with path.open("rb") as file:
-        assert Forest.read(file).to_image() == FOREST.to_image()
-    for content in (b"", FOREST.to_image()[:-1], FOREST.to_image() + b"\0"):
-        path.write_bytes(content)
-        with path.open("rb") as file, pytest.raises(ModelError):
-            Forest.read(file)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 65535), st.integers(1, 65535))

@@ -10,7 +10,7 @@ from eddy.cli.console import JSON_HELP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from eddy.cli import client
+    from eddy.hub.view import Event
     from eddy.sim.pump import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Play a whole system on this machine.")
@@ -115,15 +115,13 @@ def play(settings: "Settings", folder: Path, progress: "Callable[[Any], None]", 
     app = app_of(settings, parse(init.example("pump").read_text(encoding="utf-8")))
     console.write_text(folder / "eddy.yaml", text(app))
 
-    def tell(said: str) -> None:
-        progress({"event": said})
-
+    tell = up.telling(progress)
     line = {"speed": settings.speed, "loss": settings.loss, "corrupt": settings.corrupt, "seed": settings.seed}
     local = Local(app, folder, 0, line, tell)
-    events: list[Any] = []
+    events: list[Event] = []
 
-    def each(there: "client.Hub") -> None:
-        events.extend(there.events(events[-1].number if events else None))
+    def each(news: "list[Event]") -> None:
+        events.extend(news)
         for device in local.devices.values():
             device.account()
 

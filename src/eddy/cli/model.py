@@ -107,5 +107,5 @@ def _loop(folder: Path) -> "Loop":
 
     file = folder / "knowledge.db"
     if not file.exists():
-        raise SettingError(f"there is no loop of a model in {folder}: name the folder, such as .eddy/nodes/gw/loops/bearing-health")
+        raise SettingError(f"there is no loop of a model in {folder}: `eddy up` makes nodes/NODE/loops/MODEL where the app keeps its state")
     return Loop(KnowledgeBase(file), device_class=folder.name)

@@ -13,6 +13,7 @@ from eddy.cli.console import JSON_HELP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eddy.hub.view import Event
     from eddy.sim.local import Local
     from eddy.spec.model import App
 
@@ -35,8 +36,8 @@ def up(
     wait: Annotated[float, typer.Option(min=1, help="Seconds until everything must run.")] = 120.0,
     once: Annotated[bool, typer.Option("--once", help="End when all sources have ended and everything has arrived.")] = False,
     board: Annotated[
-        list[str], typer.Option(metavar="NAME=PORT", help="A real device at a serial port instead of a simulated one; may be repeated.")
-    ] = [],  # noqa: B006 (typer takes it as the default and does not change it)
+        list[str] | None, typer.Option(metavar="NAME=PORT", help="A real device at a serial port instead of a simulated one; repeatable.")
+    ] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Run an app: place its functions, start them, and keep them running until Ctrl-C; with --hub, at nodes that are there already.
@@ -52,14 +53,12 @@ def up(
     app = load(file)
     out = console.progress_console()
     with Display(out, app.name) as display:
-        progress = display.update
-        tell = lambda text: progress({"event": text})  # noqa: E731
         if hub is not None:
             with client.connect(hub, token_file) as there:
-                result = _apply(there, app, file, progress, wait, lambda: None)
+                result = _apply(there, app, file, display.update, wait, lambda: None)
         else:
-            local = Local(app, state or file.parent / ".eddy", port, {"speed": speed}, tell, _boards(board, app))
-            result = here(local, app, file, wait, once, progress)
+            local = Local(app, state or file.parent / ".eddy", port, {"speed": speed}, telling(display.update), _boards(board or [], app))
+            result = here(local, app, file, wait, once, display.update)
     if json is not None:
         console.write_json(json, result)
 
@@ -83,6 +82,11 @@ def down(
         console.write_json(json, {"app": app})
 
 
+def telling(progress: "Progress") -> "Callable[[str], None]":
+    """Tells sentences as events of a progress."""
+    return lambda text: progress({"event": text})
+
+
 def _boards(given: list[str], app: "App") -> dict[str, str]:
     from eddy.errors import SettingError
     from eddy.spec.instances import nodes
@@ -102,7 +106,7 @@ def here(
     wait_s: float,
     once: bool,
     progress: "Progress",
-    each: "Callable[[client.Hub], None] | None" = None,
+    each: "Callable[[list[Event]], None]" = lambda events: None,
 ) -> dict[str, Any]:
     """Everything on this machine, until Ctrl-C.
 
@@ -112,13 +116,11 @@ def here(
         wait_s: Until all of it must run.
         once: End when all data are through.
         progress: Called with steps, see `eddy.cli.progress.Step`.
-        each: Called now and then with the client of the hub.
+        each: Called now and then with what has happened at the hub since.
     """
     from eddy.cli.joining import join
 
-    def tell(text: str) -> None:
-        progress({"event": text})
-
+    tell = telling(progress)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     with local:
         progress({"doing": "starting the hub"})
@@ -167,9 +169,7 @@ def _apply(there: client.Hub, app: "App", file: Path, progress: "Progress", wait
         time.sleep(_LOOK_S)
 
 
-def _keep(
-    there: client.Hub, app: "App", local: "Local", once: bool, progress: "Progress", each: "Callable[[client.Hub], None] | None"
-) -> None:
+def _keep(there: client.Hub, app: "App", local: "Local", once: bool, progress: "Progress", each: "Callable[[list[Event]], None]") -> None:
     """Until Ctrl-C, or until all data are through."""
     from eddy.errors import EddyError
     from eddy.sim.local import progress_of
@@ -182,13 +182,13 @@ def _keep(
             due = time.monotonic() + _ASK_S
             try:
                 said = there.call("GET", f"apps/{app.name}/progress")
-                for event in there.events(number):
-                    number = event.number
-                    progress({"event": f"{event.node}: {event.kind} {event.instance} {event.text}".replace("  ", " ")})
+                news = there.events(number)
             except EddyError:
                 continue  # the hub is down for a moment: everything placed goes on
-            if each is not None:
-                each(there)
+            for event in news:
+                number = event.number
+                progress({"event": f"{event.node}: {event.kind} {event.instance} {event.text}".replace("  ", " ")})
+            each(news)
             progress({"doing": progress_of(said)})
             ended = ended + 1 if said["ended"] and said["ended"] >= _sources(there, app) and not said["pending"] else 0
             if once and ended > 2:

@@ -35,9 +35,6 @@ except (ImportError, SyntaxError, ValueError):  # a port without native code, or
     from eddy.kernel.plain.forest import checksum as _sums
     from eddy.kernel.plain.forest import power, total
 
-MYPY = False
-if MYPY:
-    from io import BufferedReader
 
 FORMAT = 0xED01
 MAX_TREES = 1000  # keeps trees * c(subsample) within 22 bits
@@ -178,14 +175,10 @@ class Forest:
 
     def to_image(self) -> bytes:
         """The image with threshold and checksum, for flash."""
-        return bytes(self.seal())
-
-    def seal(self) -> "array[int]":
-        """The image itself, threshold and checksum written into it: `to_image` without a copy."""
         self.image[4] = self.threshold & 0xFFFF
         self.image[5] = self.threshold >> 16
         self.image[-TAIL:] = array("H", checksum(self.image))
-        return self.image
+        return bytes(self.image)
 
     @classmethod
     def from_image(cls, data: "bytes | bytearray | memoryview | array[int]") -> "Forest":
@@ -210,23 +203,6 @@ class Forest:
         if len(image) != length or list(image[-TAIL:]) != checksum(image):
             raise ModelError("damaged forest image: length or checksum is wrong; deploy the model again")
         return cls(image)
-
-    @classmethod
-    def read(cls, file: "BufferedReader") -> "Forest":
-        """The forest of an image in an open file, read into place without a copy.
-
-        Args:
-            file: Open for binary reading; the image goes from where it stands to the end.
-
-        Raises:
-            ModelError: It is no image, or damaged.
-        """
-        start = file.tell()
-        size = file.seek(0, 2) - start
-        file.seek(start)
-        image = array("H", bytes(size & ~1))
-        file.readinto(image)
-        return cls.from_image(image if size % 2 == 0 else bytes(1))
 
     def to_wire(self) -> bytes:
         """The compact form for the line."""

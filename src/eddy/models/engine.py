@@ -56,7 +56,7 @@ class TrainingEngine:
     def __init__(
         self, base: KnowledgeBase, registry: Registry, settings: Training, target: Target, reported: Sequence[str] = NAMES
     ) -> None:
-        self._base, self._registry, self._settings, self._target, self._reported = base, registry, settings, target, frozenset(reported)
+        self._base, self._registry, self._settings, self._target, self._reported = base, registry, settings, target, tuple(reported)
 
     def adopt(self, event: Event, windows: Sequence[Window]) -> tuple[str | None, int | None]:
         """Grow the champion that a device has trained itself once more, so that the repository holds it, and verify it. Crown it then.
@@ -131,7 +131,7 @@ class TrainingEngine:
         """Search, train, verify, and give what is sound its place. Feature sets of what is not reported are left out."""
         rows = _rows(windows)
         newest = windows[-1].time_ns if windows else None
-        sets = tuple(names for names in what.features if sources(names) <= self._reported) or (tuple(self._reported),)
+        sets = tuple(names for names in what.features if sources(names) <= {*self._reported}) or (self._reported,)
         if len(windows) < LEAST:
             self._base.decide("create", GATEWAY, "nothing: too little to learn from", device, newest, windows=len(windows), least=LEAST)
             return []
@@ -161,7 +161,7 @@ class TrainingEngine:
             ModelError, TooLarge: No sound forest, or features that are not known.
         """
         names = tuple(features)
-        if missing := sorted(sources(names) - self._reported):
+        if missing := sorted(sources(names) - {*self._reported}):
             raise ModelError(f"feature {missing[0]!r} is not reported: use {', '.join(sorted(self._reported))}")
         rows = {home: _rows(self._base.windows(home, limit=_CHUNK)) for home in ([device] if device else self._base.devices())}
         everything = np.concatenate([_rows([]), *rows.values()])

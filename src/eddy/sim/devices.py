@@ -31,14 +31,12 @@ class Device:
         port: Of its line, for the gateway.
         running: The interpreter.
         figures: What it said at its end; empty before.
-        chunks: How often its sensor has given something.
         accounts: Of the line, one after the other.
     """
 
     def __init__(self, name: str, folder: Path, app: App, key: bytes, line: dict[str, Any], tell: Callable[[str], None]) -> None:
         self.name = name
         self.port = ""
-        self.chunks = 0
         self.figures: dict[str, Any] = {}
         self.accounts: list[dict[str, Any]] = []
         self.running: micropython.Device | None = None
@@ -111,7 +109,6 @@ class Device:
             self._asked = False
             return
         if self._heard:
-            self.chunks += 1
             time_ns, (samples, period_ns) = self._heard.pop(0)
             self.running.play(bytes(samples), time_ns, period_ns)
             self._asked = False

@@ -11,6 +11,7 @@ from eddy.kernel.features import NAMES
 from eddy.kernel.forest import Forest
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.records import NORMAL, TRAINING
+from eddy.knowledge.registry import Deployment
 from eddy.links.micropython import HEAP_BYTES
 from eddy.links.recordings.bearing import SimulatedBearing
 from eddy.links.recordings.recording import Recordings
@@ -22,6 +23,7 @@ from eddy.sim.pump import MODEL, Settings, heard_by
 from eddy.spec.model import App
 
 _ONE = 65536
+_AROUND = 200  # bytes of a message beside the package in it, at most
 _DELIVERY = re.compile(r"(?P<bytes>[0-9]+) bytes for detect@?(?P<device>.*) in (?P<seconds>[0-9.]+) s of line")
 _SCALES = dict.fromkeys(("kurtosis", "skewness", "crest_factor"), 1000)
 """Fixed point of the features without a unit; the others are sixteenths of a count."""
@@ -52,7 +54,7 @@ def collect(
     heard = [heard_by(app, number, lambda problem: problems.append(str(problem))) for number in range(len(devices))]
     base = KnowledgeBase(folder_of(folder / "nodes" / "gw", MODEL) / "knowledge.db")
     loop = Loop(base, device_class=MODEL)
-    deliveries = [(one.time_ms, one.text) for one in events if one.kind == "line"]
+    deliveries = [found for one in events if one.kind == "line" and (found := _DELIVERY.fullmatch(one.text))]
     told = [_Told(loop, device, recordings, deliveries) for device, recordings in zip(devices, heard, strict=True)]
     learned, first = app.models[MODEL], told[0]
     last = first.times[-1][1] if first.times else 0
@@ -119,6 +121,7 @@ def _notes(quantile: int, rows: int, told: Sequence["_Told"], paper: dict[str, A
             f"The paper's settings on the same recordings (500 Hz; kurtosis, skewness, mean; 50 trees): {_sees(fixed)} at the fixed "
             f"threshold of 0.6, {_sees(calibrated)} at the calibrated one of {calibrated['threshold']:.3f}."
         )
+    notes += [f"Package {number} of {one.name}: nobody saw it arrive." for one in told for number in one.unseen()]
     if told[0].interpreter() == "cpython":
         notes.append("There is no MicroPython wheel for this platform: the device's files ran on CPython, without a heap limit.")
     notes += [f"{one.name}: {one.saturated:,} samples did not fit the converter's range." for one in told if one.saturated]
@@ -134,13 +137,13 @@ def _sees(row: dict[str, Any]) -> str:
 class _Told:
     """What one device told, and what was made of it."""
 
-    def __init__(self, loop: Loop, device: Device, recordings: Recordings, deliveries: Iterable[tuple[int, str]]) -> None:
+    def __init__(self, loop: Loop, device: Device, recordings: Recordings, deliveries: Iterable[re.Match[str]]) -> None:
         self._loop = loop
         self._base = loop.base
         self._device = device
         self._recordings = recordings
-        arrived = [found for _, text in deliveries if (found := _DELIVERY.fullmatch(text))]
-        self._deliveries = [found for found in arrived if found["device"] in (device.name, "")]  # nothing where there is one device only
+        # Where there is one device only, instances are not named after it.
+        self._deliveries = [found for found in deliveries if found["device"] in (device.name, "")]
         self.name = device.name
         self.saturated = 0
         self.times: list[tuple[int, int]] = []
@@ -243,12 +246,25 @@ class _Told:
             "reason": row["why"],
         }
 
+    def sent(self) -> list[Deployment]:
+        """Packages that were built, in their order."""
+        return [one for one in self._loop.registry.deployments(self.name) if one.data]
+
+    def unseen(self) -> list[int]:
+        """Sequences of those that nobody saw arrive."""
+        return [one.sequence for one in self.sent() if self._delivery(one) is None]
+
+    def _delivery(self, one: Deployment) -> re.Match[str] | None:
+        """What was said of its arrival: the message around it is a little larger."""
+        return next((found for found in self._deliveries if 0 < int(found["bytes"]) - len(one.data) < _AROUND), None)
+
     def deployments(self) -> list[dict[str, Any]]:
         """Packages, and what the gateway saw of their way over the line."""
-        sent = [one for one in self._loop.registry.deployments(self.name) if one.data]
-        took = self._deliveries[-len(sent) :] if sent else []
         out = []
-        for one, delivery in zip(sent, took, strict=False):
+        for one in self.sent():
+            delivery = self._delivery(one)
+            if delivery is None:
+                continue
             trees = Forest.from_wire(self._loop.registry.model(one.model).wire).trees if one.model else 0
             size, seconds = int(delivery["bytes"]), float(delivery["seconds"])
             told = [event for event in self._base.events(self.name) if event.value.get("sequence") == one.sequence]
