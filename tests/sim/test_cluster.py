@@ -102,6 +102,34 @@ def test_an_owner_that_yields_is_silent_while_it_is_cut_off_and_another_takes_ov
     app.check()
 
 
+def taken_for_dead(hears_the_hub: bool) -> App:
+    """An owner that stays is killed, replaced, and started again where all sources and sinks are, but neither its copy nor, for long, the
+    hub: it cannot know that it was taken for dead, for what the hub decides does not reach it."""
+    app = App(12, count_held=("b",), stay=True)
+    app.run(300)
+    app.cluster.crash("a")
+    here, there = {"a": "@a", "c": "@c", "s1": "s1", "s2": "s2", "k1": "k1", "k2": "k2"}, {"b": "@b", HUB: HUB}
+    apart = {(one, there[other]) for one in here for other in there} | {(other, here[one]) for one in here for other in there}
+    app.cluster.cut = apart | {("b", "count"), ("b", "even")}
+    app.run(20)
+    assert (app.owner("count"), app.term("count")) == ("b", 2)
+    app.cluster.deaf = {"a"}
+    app.cluster.start("a")
+    if hears_the_hub:
+        app.cluster.cut -= {("a", HUB), (HUB, "@a")}
+        app.run(500)
+        app.cluster.cut = apart
+    app.run(6000)
+    app.cluster.cut, app.cluster.deaf = set(), set()
+    app.settle()
+    return app
+
+
+@pytest.mark.parametrize("hears_the_hub", [False, True])
+def test_an_owner_that_was_taken_for_dead_while_it_was_down_does_not_go_on_alone(hears_the_hub: bool) -> None:
+    taken_for_dead(hears_the_hub).check()
+
+
 def test_a_person_may_say_that_a_node_is_gone() -> None:
     app = App(11, count_held=("b",), stay=True)
     app.run(300)

@@ -234,7 +234,8 @@ class Control:
         if self._since is None:
             self._since = now_ms
         stamp = (self._session << _CLOCK_BITS) | now_ms
-        out = [("@" + node, message(HEARD, stamp, self.peers[node].incident)) for node in dict.fromkeys(self._answers)]
+        heard = [node for node in dict.fromkeys(self._answers) if not self._mistaken(self.peers[node])]
+        out = [("@" + node, message(HEARD, stamp, self.peers[node].incident)) for node in heard]
         self._answers = []
         for name, entry in list(self.entries.items()):
             while self._reconcile(entry, now_ms):
@@ -286,6 +287,11 @@ class Control:
             return False
         what = f"in sync: {', '.join(new.in_sync)}" + ("; stops" if new.stop else "")
         return self._swap(entry, new, what, "nodes came, went, or caught up")
+
+    def _mistaken(self, peer: Peer) -> bool:
+        """Whether a node takes itself for an owner that was replaced: it does not count as heard, or it might go on alone as that."""
+        owned = [held for held in peer.held.values() if held.flags & OWNER and held.instance in self.entries]
+        return any(held.term < self.entries[held.instance].assignment.term for held in owned)
 
     def _gone(self, entry: Entry, now_ms: int) -> str:
         """Why the owner of an instance may be replaced without having stopped; empty when it may not."""

@@ -154,7 +154,7 @@ class Host:
         self._beat: int | None = None  # when
         self._stamp = 0  # of the hub's clock, in the last HEARD
         self._news = False  # that came since the last poll
-        self._heard_ms = 0  # when it came
+        self._heard_ms: int | None = None  # when it came; None: not since the start of this process
         self._incidents: list[list[Any]] = []  # [number, kind, instance, text] that the hub does not have yet
         self._number = 0  # of the last one
         self._known: list[tuple[str, str]] = []  # (instance, text) of those told lately: none is told twice in a row

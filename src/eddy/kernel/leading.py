@@ -207,14 +207,15 @@ class Leading:
         if follower in self._joins and self._joins[follower].number == number:
             self._begin(follower)
 
-    def wait(self, now_ms: int, heard_ms: int) -> None:
+    def wait(self, now_ms: int, heard_ms: int | None) -> None:
         """See for whom this owner waits in vain: the hub may take them off the list. Without the hub, one that stays goes on alone.
 
         Then the hub does not replace it meanwhile: it has not answered the hub for so long that even if its connection is closed, the
-        hub cannot know whether it was alone before, and so does not take it for dead.
+        hub cannot know whether it was alone before, and so does not take it for dead. One that has just started may have been taken for
+        dead, and waits until it has heard the hub.
 
         Args:
-            heard_ms: When this node heard the hub last.
+            heard_ms: When this node heard the hub last; None: not since it was started.
         """
         if self._committed >= self.replica.index:
             self._stuck, self.lagging = None, []
@@ -222,7 +223,7 @@ class Leading:
             self._stuck = now_ms
         elif now_ms - self._stuck >= ALONE_MS:
             self.lagging = [name for name in self._required() if self._joins[name].acked() < self.replica.index]
-            if self.replica.charter.stay and now_ms - heard_ms >= ALONE_MS:
+            if self.replica.charter.stay and heard_ms is not None and now_ms - heard_ms >= ALONE_MS:
                 self.left = self.left + self.lagging
                 for name in self.lagging:
                     self._begin(name)

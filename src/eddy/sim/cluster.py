@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eddy.hub.control import Control
 from eddy.hub.terms import Terms, open_database
-from eddy.kernel.assignment import ACK, BATCH, message, read
+from eddy.kernel.assignment import ACK, ASSIGN, BATCH, message, read
 from eddy.kernel.batch import Batch
 from eddy.kernel.function import Function
 from eddy.kernel.hop import Gap, Inbox, Outbox, Record, numbering
@@ -141,6 +141,7 @@ class Cluster:
         self.faults = faults or Faults()
         self.crash_at: dict[int, tuple[str, bool]] = {}  # step → (machine, whether what it wrote stays and what it said is lost)
         self.cut: set[tuple[str, str]] = set()  # (sender, to or @node): nothing of what the one says reaches the other
+        self.deaf: set[str] = set()  # nodes that no assignment reaches
         self._build = build
         self._random = random.Random(seed)  # noqa: S311
         self._events: list[tuple[int, int, str, bytes | None, str]] = []
@@ -277,6 +278,8 @@ class Cluster:
         for to, data in out:
             self.messages += 1
             delay = self._random.randint(1, 4)
+            if to[1:] in self.deaf and sender == HUB and read(data)[0] == ASSIGN:
+                continue
             if (sender, to) in self.cut or (sender in self.machines and not self.machines[sender].reachable):
                 continue
             number, faults = self.messages, self.faults
