@@ -136,7 +136,7 @@ class Opened:
 
     def __init__(self, form: Form, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._form = form
-        self._now_ns = now_ns
+        self.now_ns = now_ns
         self.quarantined = 0
 
     def open(self, payload: bytes, origin: str | None = None, sender: str | None = None) -> tuple[Samples, str]:
@@ -147,7 +147,7 @@ class Opened:
             origin: Who measured samples that do not say so.
             sender: Who sent it, for what goes to quarantine; `origin` without.
         """
-        now_ns = self._now_ns()
+        now_ns = self.now_ns()
         try:
             readings = self._form.decode(payload, now_ns)
         except Undecodable as error:
