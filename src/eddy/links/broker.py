@@ -22,7 +22,7 @@ class Broker:
 
     def __init__(self, host: str, port: int) -> None:
         try:
-            from amqtt.broker import Broker as Amqtt
+            from amqtt.broker import Broker as Amqtt  # type: ignore[import-untyped]
         except ImportError:
             raise ToolMissing("`broker: embedded` needs the package amqtt: pip install 'eddy[knowledge]'") from None
         self._made: Any = Amqtt

@@ -84,7 +84,8 @@ class Form:
         struct: str = "",
     ) -> None:
         if format not in FORMATS or time_unit not in UNITS_NS or scale < 1:
-            raise SettingError(f"format {format!r}, time_unit {time_unit!r} or scale {scale}: use one of {', '.join(FORMATS)}; s, ms, us, ns")
+            way = f"use one of {', '.join(FORMATS)}; s, ms, us, ns; 1 or more"
+            raise SettingError(f"format {format!r}, time_unit {time_unit!r} or scale {scale} is not known: {way}")
         if format in ("csv", "raw") and not columns:
             raise SettingError(f"what are the fields of a message in format {format}? Name them with `columns`")
         self._format = format

@@ -20,8 +20,9 @@ PATIENCE_S = 30.0
 class Http:
     """POST one value, a list, or several lines of one each (`application/x-ndjson`); the answer comes once all of it is kept.
 
-    200 with `{"kept": samples, "quarantined": messages}`; 400 when nothing could be decoded, and then that is kept in quarantine; 401 without
-    the token; 413 above `largest`; 429 with `Retry-After` when the queue is full; 503 when it is not known whether it is kept: send again.
+    200 with `{"kept": samples, "quarantined": messages}`; 400 when nothing could be decoded, and then that is kept in quarantine; 401
+    without the token; 413 above `largest`; 429 with `Retry-After` when the queue is full; 503 when it is not known whether it is kept:
+    send again.
     A line that cannot be decoded goes to quarantine, the others are taken.
 
     Args:

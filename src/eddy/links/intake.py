@@ -56,7 +56,9 @@ class Intake:
             Whether there was room.
         """
         with self._changed:
-            if not self._room(len(samples), size) and not (wait_s and self._changed.wait_for(lambda: self._room(len(samples), size), wait_s)):
+            if wait_s:
+                self._changed.wait_for(lambda: self._room(len(samples), size), wait_s)
+            if not self._room(len(samples), size):
                 self.counts["refused"] += not wait_s
                 return False
             if self._closed:
@@ -153,12 +155,13 @@ class Opened:
         except Undecodable as error:
             self.quarantined += 1
             return [(now_ns, quarantined(payload, str(error), sender or origin))], str(error)
-        if self._form.unique:
-            return [
-                (now_ns if at is None else at, {"key": key, "from": origin if who is None else who, "value": value})
-                for at, who, value, key in readings
-            ], ""
-        return [
-            (now_ns if at is None else at, value if who is None and origin is None else {"from": origin if who is None else who, "value": value})
-            for at, who, value, _ in readings
-        ], ""
+        samples: Samples = []
+        for at, who, value, key in readings:
+            if who is None:
+                who = origin  # noqa: PLW2901
+            if self._form.unique:
+                value = {"key": key, "from": who, "value": value}  # noqa: PLW2901
+            elif who is not None:
+                value = {"from": who, "value": value}  # noqa: PLW2901
+            samples.append((now_ns if at is None else at, value))
+        return samples, ""

@@ -35,8 +35,8 @@ class Subscribe:
 
     Args:
         to: `mqtt://host:port`, or `mqtts://` for TLS; user and password may stand before the host. Messages name host and port only.
-        topic: What to subscribe to, one or several; `+` and `#` as usual, `$share/GROUP/...` to share the work with others. Where there is a
-            `+` or `#`, the topic of a message is who measured it, unless the message says so.
+        topic: What to subscribe to, one or several; `+` and `#` as usual, `$share/GROUP/...` to share the work with others. Where there is
+            a `+` or `#`, the topic of a message is who measured it, unless the message says so.
         version: 5, or 4 for brokers that know MQTT 3.1.1 only.
         client: Name of the session; one that the node makes up and keeps, without.
         session_ms: How long the broker shall keep the session when this node is away (MQTT 5; with 3.1.1 it decides).
@@ -191,14 +191,15 @@ class Subscribe:
     def _message(self, client: "Client", userdata: Any, message: "MQTTMessage") -> None:
         """On the thread of the connection: what it waits for here is not read from the broker."""
         topic = message.topic
-        if len(message.payload) > self._largest:
-            fault = f"a message may have {self._largest} bytes, and this one has {len(message.payload)}"
-            samples: Samples = [(self._opened.now_ns(), quarantined(message.payload, fault, topic))]
+        payload = bytes(message.payload)
+        if len(payload) > self._largest:
+            fault = f"a message may have {self._largest} bytes, and this one has {len(payload)}"
+            samples: Samples = [(self._opened.now_ns(), quarantined(payload, fault, topic))]
         else:
-            samples, fault = self._opened.open(message.payload, topic if self._many else None, topic)
+            samples, fault = self._opened.open(payload, topic if self._many else None, topic)
         answer = {"kept": 0, "quarantined": 1, "reason": fault} if fault else {"kept": len(samples)}
         receipt = (message.mid if message.qos else 0, message.qos, getattr(message, "properties", None), answer)
-        while not self._closed and not self._intake.offer(samples, len(message.payload), receipt, _PATIENCE_S):
+        while not self._closed and not self._intake.offer(samples, len(payload), receipt, _PATIENCE_S):
             continue
 
     def _confirm(self, receipts: list[tuple[int, int, Any, dict[str, Any]]]) -> None:

@@ -52,7 +52,7 @@ def decimal(number: int | float | Decimal, where: str = "") -> Decimal:
 
 
 def time_ns(value: Any, unit: str, where: str = "") -> int:
-    """Nanoseconds since 1970, from a number of `unit`, ISO 8601 text (UTC where it names no zone), or a date of CBOR; raises Undecodable."""
+    """Nanoseconds since 1970, of a number of `unit`, ISO 8601 text (UTC where it names no zone), or a date; raises Undecodable."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

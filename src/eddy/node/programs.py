@@ -54,9 +54,8 @@ def _inside(driver: Any, stages: list[Any]) -> Function:
     if stages:
         return Chain(stages)
     if len(driver) == 3 and driver[2].get("unique") and str(driver[0]).startswith("eddy.links."):
-        from eddy.functions.unique import REMEMBER, Unique
-
-        return Unique(driver[2].get("remember", REMEMBER))
+        options = {"remember": driver[2]["remember"]} if driver[2].get("remember") else {}
+        return build(["eddy.functions.unique", "Unique", options], {})
     return Same()
 
 
