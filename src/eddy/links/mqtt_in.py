@@ -165,7 +165,10 @@ class Subscribe:
     def _connected(self, client: "Client", userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._refuse(f"refuses us: {reason}")
-        elif self._version == 5:
+            return
+        if flags.session_present:
+            self._ready.set()  # it subscribed before; what has waited may come ahead of the answer to doing so again
+        if self._version == 5:
             from paho.mqtt.subscribeoptions import SubscribeOptions
 
             # What it retains was taken when the session began.
