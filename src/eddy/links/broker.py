@@ -1,7 +1,7 @@
 """A broker within the node, for a first run without one: amqtt in a thread of its own.
 
-What it acknowledges to a publisher is its own promise: it keeps nothing on disk, nor for a subscriber that is away. What it had is gone with
-the node.
+What it acknowledges to a publisher is its own promise: it keeps nothing on disk, nor for a subscriber that is away. What it had is gone
+with the node.
 """
 
 import asyncio

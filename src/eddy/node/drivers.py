@@ -98,6 +98,10 @@ class Drivers:
             self._feed(name, source)
         return [said for name, sink in self._sinks.items() for said in self._out(name, sink)]
 
+    def up(self, name: str) -> bool:
+        """Whether the driver of a source works."""
+        return name in self._sources and self._sources[name].thread.up
+
     def close(self) -> None:
         """Stop all of them."""
         for name, source in list(self._sources.items()):

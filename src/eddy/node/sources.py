@@ -75,6 +75,11 @@ class SourceThread:
             self._broken = error
 
     @property
+    def up(self) -> bool:
+        """Whether a driver works."""
+        return self._driver is not None
+
+    @property
     def ended(self) -> bool:
         """Whether the data have ended and all of them were taken."""
         return self._over and not self._queue
