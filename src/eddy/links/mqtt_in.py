@@ -14,6 +14,7 @@ from eddy.links.decoders import Form, quarantined
 from eddy.links.driver import Home
 from eddy.links.intake import SAMPLES, Intake, Opened, Samples
 from eddy.links.mqtt import broker_address
+from eddy.links.mqtt_line import Line
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
@@ -90,6 +91,8 @@ class Subscribe:
         self._intake = Intake(self._confirm, queue)
         self.counts = self._intake.counts
         self._closed = False
+        self._heard = 0
+        self._line: Line | None = None
         self._ready, self._refusal = Event(), ""
         self._client = self._new_client(client or _name(home, to, self._topics))
         if address.username:
@@ -118,8 +121,8 @@ class Subscribe:
         """Take leave of the broker; it keeps what was not acknowledged."""
         self._closed = True
         self._intake.close()
-        self._client.disconnect()
-        self._client.loop_stop()
+        if self._line:
+            self._line.close()
         if self._broker:
             self._broker.close()
 
@@ -157,7 +160,7 @@ class Subscribe:
                 self._client.connect(host, port)
         except OSError as error:
             raise LinkLost(f"{self._where} cannot be reached ({error.strerror or type(error).__name__}): it is tried again") from None
-        self._client.loop_start()
+        self._line = Line(self._client, lambda: self._heard)
         if not self._ready.wait(timeout_s) or self._refusal:
             why = self._refusal or f"has not answered within {timeout_s} s; an old one may need `version: 4`"
             raise LinkLost(f"{self._where} {why}")
@@ -193,6 +196,7 @@ class Subscribe:
 
     def _message(self, client: "Client", userdata: Any, message: "MQTTMessage") -> None:
         """On the thread of the connection: what it waits for here is not read from the broker."""
+        self._heard += 1
         topic = message.topic
         payload = bytes(message.payload)
         if len(payload) > self._largest:
@@ -206,6 +210,10 @@ class Subscribe:
             continue
 
     def _confirm(self, receipts: list[tuple[int, int, Any, dict[str, Any]]]) -> None:
+        if self._line:
+            self._line.do(lambda: self._acknowledge(receipts))
+
+    def _acknowledge(self, receipts: list[tuple[int, int, Any, dict[str, Any]]]) -> None:
         for mid, qos, asked, answer in receipts:
             if hasattr(asked, "ResponseTopic"):
                 self._answer(asked, answer)
