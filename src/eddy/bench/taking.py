@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -103,6 +103,7 @@ def publish(port: int, messages: int, values: int) -> None:
         messages: How many.
         values: In each; 0 for a single sample in JSON, else so many in CBOR.
     """
+    payloads = list(_payloads(messages, values))
     with socket.create_connection(("127.0.0.1", port)) as line:
         body = b"\x00\x04MQTT\x04\x02\x00\x3c" + struct.pack(">H", 5) + b"bench"
         line.sendall(b"\x10" + _length(len(body)) + body)
@@ -122,7 +123,7 @@ def publish(port: int, messages: int, values: int) -> None:
 
         Thread(target=hear, daemon=True).start()
         waiting: list[bytes] = []
-        for number, payload in enumerate(_payloads(messages, values)):
+        for number, payload in enumerate(payloads):
             body = struct.pack(">H", len(TOPIC)) + TOPIC.encode() + struct.pack(">H", number % 65535 + 1) + payload
             waiting.append(b"\x32" + _length(len(body)) + body)
             if len(waiting) == _CHUNK:
@@ -193,4 +194,5 @@ def _length(size: int) -> bytes:
 
 
 if __name__ == "__main__":
-    {"take": take, "bare": bare, "publish": publish, "post": post, "broker": broker}[sys.argv[1]](**json.loads(sys.argv[2]))
+    roles: dict[str, Callable[..., None]] = {"take": take, "bare": bare, "publish": publish, "post": post, "broker": broker}
+    roles[sys.argv[1]](**json.loads(sys.argv[2]))

@@ -105,10 +105,18 @@ class Plain:
             if not depth:
                 raise Undecodable(f"{_at(where)} has more than {DEPTH} containers inside each other")
             self._grow(5, where)
+            if isinstance(value, list) and set(map(type, value)) == {int}:  # most of what comes in batches
+                return self._integers(value, where)
             if isinstance(value, dict):
                 return {self._key(key, where): self._plain(part, f"{where}.{key}", depth - 1) for key, part in value.items()}
             return [self._plain(part, f"{where}.{n}", depth - 1) for n, part in enumerate(value)]
         raise Undecodable(f"{_at(where)} is of type {type(value).__name__}, which no sample can hold")
+
+    def _integers(self, values: list[int], where: str) -> list[int]:
+        self._grow(9 * len(values), where)
+        for extreme in (min(values), max(values)):
+            scaled(extreme, self._scale, where)
+        return values if self._scale == 1 else [value * self._scale for value in values]
 
     def _key(self, key: Any, where: str) -> Any:
         if isinstance(key, bool) or not isinstance(key, str | bytes | int):

@@ -20,6 +20,8 @@ from eddy.node.sources import SourceThread
 ENTRY_BYTES = 32768
 """What a driver has read at once: an entry of a log holds it, and a record of the hop at most 65,535 bytes."""
 
+_HEAD_BYTES = 5  # of a list
+
 
 def door(instance: str) -> str:
     """Address of the driver of a sink, wherever its owner is."""
@@ -175,7 +177,13 @@ class Drivers:
 
 def _fitting(readings: list[Any]) -> list[list[Any]]:
     """Lists of readings that fit into an entry each."""
-    if len(readings) < 2 or len(encode(readings)) <= ENTRY_BYTES:
-        return [readings] if readings else []
-    half = len(readings) // 2
-    return _fitting(readings[:half]) + _fitting(readings[half:])
+    out: list[list[Any]] = []
+    room = 0
+    for reading in readings:
+        size = len(encode(reading))
+        if size > room or not out:
+            out.append([])
+            room = ENTRY_BYTES - _HEAD_BYTES
+        out[-1].append(reading)
+        room -= size
+    return out
