@@ -70,8 +70,18 @@ def run(messages: int, progress: Callable[[Any], None] = lambda event: None) -> 
         many = _http(max(CLIENTS, messages // 100), VALUES, Path(scratch) / "lines")
     return {
         "broker": name,
-        "mqtt_qos1_single": {"samples_per_s": round(single), "bare_subscriber_per_s": round(bare), "share": round(single / bare, 2)},
-        "mqtt_batched": {"values_per_s": round(batched * VALUES), "messages_per_s": round(batched)},
+        "mqtt_qos1_single": {
+            "samples_per_s": round(single["rate"]),
+            "bare_subscriber_per_s": round(bare["rate"]),
+            "share": round(single["rate"] / bare["rate"], 2),
+            "cpu_us": round(single["cpu_us"], 1),
+            "bare_cpu_us": round(bare["cpu_us"], 1),
+        },
+        "mqtt_batched": {
+            "values_per_s": round(batched["rate"] * VALUES),
+            "messages_per_s": round(batched["rate"]),
+            "cpu_us": round(batched["cpu_us"], 1),
+        },
         "http": {
             "clients": CLIENTS,
             "single_per_s": round(one["rate"]),
@@ -81,19 +91,19 @@ def run(messages: int, progress: Callable[[Any], None] = lambda event: None) -> 
     }
 
 
-def _mqtt(port: int, version: int, messages: int, values: int, folder: Path) -> float:
-    """Messages a second, kept."""
+def _mqtt(port: int, version: int, messages: int, values: int, folder: Path) -> dict[str, float]:
+    """Messages a second, kept, and the processor's time for each."""
     form = {"format": "cbor", "value": "temp"} if values else {"time": "at", "value": "temp", "scale": 10}
     arguments = {"to": f"mqtt://127.0.0.1:{port}", "topic": TOPIC, "version": version, "client": folder.name, "session_ms": 0, **form}
     program = ["eddy.links.mqtt_in", "Subscribe", arguments]
     return _measured(Role("take", program=program, folder=_made(folder), samples=messages), port, values, messages)
 
 
-def _bare(port: int, version: int, messages: int) -> float:
+def _bare(port: int, version: int, messages: int) -> dict[str, float]:
     return _measured(Role("bare", port=port, version=version, messages=messages), port, 0, messages)
 
 
-def _measured(taker: Role, port: int, values: int, messages: int) -> float:
+def _measured(taker: Role, port: int, values: int, messages: int) -> dict[str, float]:
     try:
         taker.hear()
         sender = Role("publish", port=port, messages=messages, values=values)
@@ -103,7 +113,7 @@ def _measured(taker: Role, port: int, values: int, messages: int) -> float:
             sender.end()
     finally:
         taker.end()
-    return float(said["kept"] / said["seconds"])
+    return {"rate": said["kept"] / said["seconds"], "cpu_us": 1e6 * said["cpu_s"] / said["kept"]}
 
 
 def _http(posts: int, samples: int, folder: Path) -> dict[str, float]:

@@ -43,7 +43,7 @@ def take(program: list[Any], folder: str, samples: int) -> None:
     drivers = Drivers(host, {}, Home(Path(folder), lambda question: None))
     charter = Charter("took", 1, ["source", program, []], {}, b"new", "took", [], [], True)
     host.receive(message(ASSIGN, Assignment("took", 1, 1, "gw", ["gw"], [], False, False, [], {}, charter.sealed).plain()))
-    began_s, first, said = 0.0, 0, False
+    began_s, first, said, cpu_s = 0.0, 0, False, 0.0
     end_s = time.monotonic() + _PATIENCE_S
     while (kept := host.kept("took")) < samples and time.monotonic() < end_s:
         mesh.receive(_WAIT_S)  # as a node does between two turns
@@ -53,10 +53,10 @@ def take(program: list[Any], folder: str, samples: int) -> None:
             said = True
             say(up=True)
         if kept and not first:
-            began_s, first = time.monotonic(), kept
+            began_s, first, cpu_s = time.monotonic(), kept, time.process_time()
     seconds = time.monotonic() - began_s
     drivers.turn()  # the last ones are acknowledged
-    say(kept=kept - first, seconds=seconds)
+    say(kept=kept - first, seconds=seconds, cpu_s=time.process_time() - cpu_s)
     drivers.close()
     mesh.close()
 
@@ -68,12 +68,12 @@ def bare(port: int, version: int, messages: int) -> None:
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
-    count, began_s, done = 0, 0.0, Event()
+    count, began_s, cpu_s, done = 0, 0.0, 0.0, Event()
 
     def on_message(client: Client, userdata: Any, message: Any) -> None:
-        nonlocal count, began_s
+        nonlocal count, began_s, cpu_s
         if not count:
-            began_s = time.monotonic()
+            began_s, cpu_s = time.monotonic(), time.process_time()
         count += 1
         if count == messages:
             done.set()
@@ -90,7 +90,7 @@ def bare(port: int, version: int, messages: int) -> None:
     client.loop_start()
     client.subscribe(TOPIC, 1)
     done.wait(_PATIENCE_S)
-    say(kept=count, seconds=time.monotonic() - began_s)
+    say(kept=count, seconds=time.monotonic() - began_s, cpu_s=time.process_time() - cpu_s)
     client.disconnect()
     client.loop_stop()
 
