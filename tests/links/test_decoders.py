@@ -162,7 +162,15 @@ def test_references_that_unfold_are_bounded() -> None:
 
 
 def test_lines_of_csv_are_samples_with_their_columns() -> None:
-    form = {"format": "csv", "columns": ["at", "room", "temp"], "time": "at", "origin": "room", "delimiter": ";", "decimal": ",", "scale": 10}
+    form = {
+        "format": "csv",
+        "columns": ["at", "room", "temp"],
+        "time": "at",
+        "origin": "room",
+        "delimiter": ";",
+        "decimal": ",",
+        "scale": 10,
+    }
     assert plain(b"1700000000;attic;21,5\r\n1700000001;attic;NA\r\n", **form) == [
         (NOON, "attic", {"temp": 215}),
         (NOON + SECOND, "attic", {"temp": None}),

@@ -107,7 +107,9 @@ def test_who_waits_for_room_gets_it_when_something_is_kept(sender: ThreadPoolExe
 # HTTP
 
 
-def post(source: Any, body: bytes, kind: str = "application/json", token: str = "", tls: ssl.SSLContext | None = None) -> tuple[int, Any, Any]:
+def post(
+    source: Any, body: bytes, kind: str = "application/json", token: str = "", tls: ssl.SSLContext | None = None
+) -> tuple[int, Any, Any]:
     """Status, body, headers."""
     headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {token}"} if token else {})
     url = f"{'https' if tls else 'http'}://127.0.0.1:{source.port}/"
@@ -473,7 +475,9 @@ def test_rows_that_cannot_be_decoded_go_to_quarantine_with_their_place(tmp_path:
     source = Folder(folder=str(tmp_path / "in"), home=Home(tmp_path, lambda question: None), time="at")
     found = [value for _, value in source.read() or []]
     assert found[0]["value"] == {"temp": 20} and found[3]["value"] == {"temp": None}
-    assert found[1]["quarantine"].startswith("a.csv:3: at is 'noon'") and found[2]["quarantine"].startswith("a.csv:4: the line has 1 fields")
+    assert found[1]["quarantine"].startswith("a.csv:3: at is 'noon'") and found[2]["quarantine"].startswith(
+        "a.csv:4: the line has 1 fields"
+    )
 
 
 def test_parquet_is_read_where_pyarrow_is(tmp_path: Path) -> None:

@@ -37,12 +37,14 @@ def take(program: list[Any], folder: str, samples: int) -> None:
     from eddy.node import programs
     from eddy.node.drivers import Drivers
     from eddy.node.journal import SqliteJournal
+    from eddy.node.service import settle
 
     mesh = Mesh(["@gw"], free_endpoint("tcp"))
     host = Host("gw", SqliteJournal(connect(Path(folder) / "gw.db")), lambda program: programs.build(program, {}))
     drivers = Drivers(host, {}, Home(Path(folder), lambda question: None))
     charter = Charter("took", 1, ["source", program, []], {}, b"new", "took", [], [], True)
     host.receive(message(ASSIGN, Assignment("took", 1, 1, "gw", ["gw"], [], False, False, [], {}, charter.sealed).plain()))
+    settle()
     began_s, first, said, cpu_s = 0.0, 0, False, 0.0
     end_s = time.monotonic() + _PATIENCE_S
     while (kept := host.kept("took")) < samples and time.monotonic() < end_s:

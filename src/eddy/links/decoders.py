@@ -20,6 +20,7 @@ WHOLE = "."
 SHOWN_BYTES = 4096
 """Of a message that cannot be decoded, so much is kept."""
 
+_BOM = b"\xef\xbb\xbf"
 _NESTED = 64  # containers inside each other, of CBOR that is parsed at all
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "?")
 _SAMPLES = 65536  # in one message, at most
@@ -208,9 +209,15 @@ def quarantined(payload: bytes, reason: str, origin: str | None) -> dict[str, An
 def _parse_json(payload: bytes) -> Tree:
     """One value, or several lines of one each as a list of them."""
     try:
-        text = payload.decode("utf-8-sig")
+        text = payload.removeprefix(_BOM).decode()
     except UnicodeDecodeError as error:
         raise Undecodable(f"the message is no UTF-8 at byte {error.start}") from None
+    try:
+        value, end = _scan(text, 0)  # as `decode` does, but for the spaces around
+        if end == len(text):
+            return value
+    except (StopIteration, RecursionError, ArithmeticError, ValueError):
+        pass  # there may be spaces in front, or lines; and else it is told below
     try:
         return _JSON.decode(text)
     except (json.JSONDecodeError, RecursionError, ArithmeticError, ValueError) as error:
@@ -232,6 +239,7 @@ def _no_number(text: str) -> Tree:
 
 
 _JSON = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number)
+_scan: Callable[[str, int], tuple[Tree, int]] = _JSON.scan_once  # type: ignore[attr-defined]
 
 
 def _cbor_parser() -> Callable[[bytes], Tree]:

@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Condition
 from typing import Any
 
@@ -15,8 +16,11 @@ AT_ONCE = 1024
 SAMPLES = 8192
 PAYLOAD_BYTES = 16 << 20
 _PATIENCE_S = 0.5
+_LINGER_S = 0.002  # for more to come: a node takes what was read every 10 ms, and being woken for each message costs more than it
 
 Samples = list[tuple[int, Any]]
+Message = tuple[Samples, int, Any]
+"""Its samples, its bytes, its receipt."""
 
 
 class Intake:
@@ -55,26 +59,33 @@ class Intake:
         Returns:
             Whether there was room.
         """
+        taken = self.offer_all([(samples, size, receipt)], wait_s) == 1
+        self.counts["refused"] += not taken and not wait_s
+        return taken
+
+    def offer_all(self, messages: Sequence[Message], wait_s: float = 0.0) -> int:
+        """Several messages; returns how many there was room for, the first ones."""
+        taken = 0
         with self._changed:
-            if wait_s:
-                self._changed.wait_for(lambda: self._room(len(samples), size), wait_s)
-            if not self._room(len(samples), size):
-                self.counts["refused"] += not wait_s
-                return False
-            if self._closed:
-                return False
-            self._offered += len(samples)
-            self._bytes += size
-            self.counts["messages"] += 1
-            self.counts["samples"] += len(samples)
-            self._receipts.append((self._offered, size, receipt))
-            if samples:
-                self._queue.append(samples)
-                self._changed.notify_all()
+            for samples, size, receipt in messages:
+                if wait_s and not self._room(len(samples), size):
+                    self._changed.notify_all()  # whoever reads makes the room
+                    self._changed.wait_for(partial(self._room, len(samples), size), wait_s)
+                if self._closed or not self._room(len(samples), size):
+                    break
+                taken += 1
+                self._offered += len(samples)
+                self._bytes += size
+                self.counts["messages"] += 1
+                self.counts["samples"] += len(samples)
+                self._receipts.append((self._offered, size, receipt))
+                if samples:
+                    self._queue.append(samples)
+            self._changed.notify_all()
             nothing_waits = self._kept == self._offered
         if nothing_waits:
             self.kept(0)
-        return True
+        return taken
 
     def read(self) -> Samples | None:
         """The samples of some messages, in order; waits half a second for the first. Raises what `fail` was given."""
@@ -84,6 +95,10 @@ class Intake:
                 raise self._fault
             if not self._queue:
                 return None
+            few = len(self._queue) < AT_ONCE
+        if few:
+            time.sleep(_LINGER_S)
+        with self._changed:
             out = self._queue.popleft()
             while self._queue and len(out) + len(self._queue[0]) <= AT_ONCE:
                 out += self._queue.popleft()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from eddy.errors import LinkLost, SettingError
 from eddy.links.decoders import Form, quarantined
 from eddy.links.driver import Home
-from eddy.links.intake import SAMPLES, Intake, Opened, Samples
+from eddy.links.intake import SAMPLES, Intake, Message, Opened, Samples
 from eddy.links.mqtt import broker_address
 from eddy.links.mqtt_line import Line
 
@@ -92,6 +92,7 @@ class Subscribe:
         self.counts = self._intake.counts
         self._closed = False
         self._heard = 0
+        self._burst: list[Message] = []
         self._line: Line | None = None
         self._ready, self._refusal = Event(), ""
         self._client = self._new_client(client or _name(home, to, self._topics))
@@ -160,7 +161,7 @@ class Subscribe:
                 self._client.connect(host, port)
         except OSError as error:
             raise LinkLost(f"{self._where} cannot be reached ({error.strerror or type(error).__name__}): it is tried again") from None
-        self._line = Line(self._client, lambda: self._heard)
+        self._line = Line(self._client, lambda: self._heard, self._flush)
         if not self._ready.wait(timeout_s) or self._refusal:
             why = self._refusal or f"has not answered within {timeout_s} s; an old one may need `version: 4`"
             raise LinkLost(f"{self._where} {why}")
@@ -195,7 +196,7 @@ class Subscribe:
         self._intake.fail(LinkLost(f"{self._where} {self._refusal}"))
 
     def _message(self, client: "Client", userdata: Any, message: "MQTTMessage") -> None:
-        """On the thread of the connection: what it waits for here is not read from the broker."""
+        """On the thread of the connection."""
         self._heard += 1
         topic = message.topic
         payload = bytes(message.payload)
@@ -205,9 +206,15 @@ class Subscribe:
         else:
             samples, fault = self._opened.open(payload, topic if self._many else None, topic)
         answer = {"kept": 0, "quarantined": 1, "reason": fault} if fault else {"kept": len(samples)}
-        receipt = (message.mid if message.qos else 0, message.qos, getattr(message, "properties", None), answer)
-        while not self._closed and not self._intake.offer(samples, len(payload), receipt, _PATIENCE_S):
-            continue
+        # Asking paho for a property that is not there is slow.
+        asks = "ResponseTopic" in vars(getattr(message, "properties", None) or self)
+        receipt = (message.mid, message.qos, message.properties if asks else None, answer)
+        self._burst.append((samples, len(payload), receipt))
+
+    def _flush(self) -> None:
+        """Hand over what was heard in one go: what it waits for here is not read from the broker."""
+        while self._burst and not self._closed:
+            del self._burst[: self._intake.offer_all(self._burst, _PATIENCE_S)]
 
     def _confirm(self, receipts: list[tuple[int, int, Any, dict[str, Any]]]) -> None:
         if self._line:
@@ -215,7 +222,7 @@ class Subscribe:
 
     def _acknowledge(self, receipts: list[tuple[int, int, Any, dict[str, Any]]]) -> None:
         for mid, qos, asked, answer in receipts:
-            if hasattr(asked, "ResponseTopic"):
+            if asked is not None:
                 self._answer(asked, answer)
             if qos:
                 self._client.ack(mid, qos)

@@ -2,6 +2,7 @@
 
 import selectors
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
 _AT_ONCE = 256  # packets that are read before anything else is done
+_LINGER_S = 0.001  # when all was read, for more to come: a wait for each message costs more than the message
 _LOOK_S = 1.0  # between two looks at what keeps the connection alive
 
 
@@ -21,12 +23,14 @@ class Line:
     Args:
         client: Of paho, without a loop of its own.
         heard: How many messages have come: as long as that rises, there may be more.
+        after: Called when some have come.
         name: Of the thread.
     """
 
-    def __init__(self, client: "Client", heard: Callable[[], int], name: str = "mqtt") -> None:
+    def __init__(self, client: "Client", heard: Callable[[], int], after: Callable[[], None], name: str = "mqtt") -> None:
         self._client = client
         self._heard = heard
+        self._after = after
         self._closing = False
         self._jobs: deque[Callable[[], Any]] = deque()
         self._awake, self._wake = socket.socketpair()
@@ -78,10 +82,15 @@ class Line:
             self._awake.recv(4096)
         while self._jobs:
             self._jobs.popleft()()
+        first = self._heard()
         for _ in range(_AT_ONCE):
             before = self._heard()
             if self._client.loop_read() or self._heard() == before or self._closing:
                 break
+        if self._heard() != first:
+            self._after()
+            if self._heard() == before:
+                time.sleep(_LINGER_S)
         if self._client.want_write():
             self._client.loop_write()
         self._client.loop_misc()
