@@ -12,6 +12,7 @@
     │   ├── SettingError        153    an option or setting outside its range
     │   │   └── UnknownName     163    no node, function or app of that name
     │   ├── SpecError           154    an app that is not written in the language; holds every problem that was found
+    │   ├── Undecodable         155    a message that is not in the form that its source declares
     │   ├── CodeError           161    a person's own code that cannot be loaded, or that raised an error
     │   └── CertificateError    162    a certificate, or a request for one, that is not built as one
     ├── Refused                 2xx    well-formed, but not acceptable here
@@ -102,6 +103,7 @@ __all__ = [
     "TokenRevoked",
     "TooLarge",
     "ToolMissing",
+    "Undecodable",
     "UnknownName",
     "WrongHub",
     "WrongTarget",
@@ -170,6 +172,12 @@ class SpecError(BadInput):
         super().__init__("\n".join([self.summary, *map(str, diagnostics)]))
         self.diagnostics = tuple(diagnostics)
         self.more = more
+
+
+class Undecodable(BadInput):
+    """A message is not in the form that its source declares; the message says what, where in it, and why."""
+
+    code = 155
 
 
 class CodeError(BadInput):

@@ -132,6 +132,32 @@ def fabric(
         console.write_json(json, result)
 
 
+@app.command("ingest")
+def ingest(
+    messages: Annotated[
+        int, typer.Option(min=1000, max=10_000_000, help="Single messages; the other runs are shorter in proportion.")
+    ] = 60_000,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Take in messages over MQTT and HTTP until they are durable, beside a bare subscriber that throws them away."""
+    from rich.table import Table
+
+    from eddy.bench import ingest as measurement
+    from eddy.cli import console
+    from eddy.cli.progress import Display
+
+    console.check_writable(json)
+    with Display(console.progress_console(), "ingest") as display:
+        result = measurement.run(messages, display.update)
+    shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for title, value in result.items():
+        text = ", ".join(f"{name} {figure:,}" for name, figure in value.items()) if isinstance(value, dict) else value
+        shown.add_row(title.replace("_", " "), text)
+    console.result_console(json).print(shown)
+    if json is not None:
+        console.write_json(json, result)
+
+
 def table(rows: list[Mapping[str, Any]]) -> "Table":
     """For each number of trees: ours, the baseline of the same run with how many times it needs, the paper's printed figures."""
     from rich.table import Table

@@ -296,6 +296,14 @@ class Host:
         slot = self._slots.get(instance)
         return bool(slot and slot.leading and slot.leading.feed(readings, time_ns))
 
+    def kept(self, instance: str) -> int:
+        """Samples that drivers have given to an instance and that can no longer be lost: in this journal, and with every follower in sync.
+
+        They are counted from the birth of the instance on. 0 for one that this node does not own.
+        """
+        slot = self._slots.get(instance)
+        return slot.leading.kept if slot and slot.leading else 0
+
     def look(self, instance: str, what: str) -> "Any":
         """What somebody asks about an instance that this node owns; None when it does not, or the question is not known.
 

@@ -60,6 +60,7 @@ class Leading:
         left: Nodes in sync that this owner goes on without, because neither they nor the hub were heard: durable before it does.
         lagging: Nodes that this owner waits for in vain, and wants off the list.
         fenced: Somebody has heard of a later owner.
+        kept: Samples that came from a driver here, of the replica's `taken`, which every node that could become owner has.
         refused: (stream, origin) of batches that this instance must not take.
     """
 
@@ -79,6 +80,7 @@ class Leading:
         self.entries: list[bytes] = []
         self.join = join
         self.fenced = False
+        self.kept = 0
         self.size = size
         self._copier = copier
         self._node = node
@@ -90,8 +92,8 @@ class Leading:
         self._waiting: list[list[Any]] = []  # entries to be
         self._lazy: list[list[Any]] = []
         self._writing: list[list[Any]] = []
-        # Index, outputs up to it, acknowledgements that it causes. At first nothing is known to be committed.
-        self._effects: list[tuple[int, int, list[tuple[str, bytes]]]] = [(replica.index, replica.emitted, [])]
+        # Index, outputs up to it, acknowledgements that it causes, samples of a driver. At first nothing is known to be committed.
+        self._effects: list[tuple[int, int, list[tuple[str, bytes]], int]] = [(replica.index, replica.emitted, [], replica.taken)]
         self._answers: list[tuple[str, bytes]] = []
         self._joins: dict[str, Join] = {}
         self._synced = synced
@@ -146,7 +148,7 @@ class Leading:
 
     def feed(self, readings: "list[Any]", time_ns: int) -> bool:
         """What a driver has read, [[time_ns, value] ...], none for the end of its data; False when it cannot be taken now."""
-        if self._assignment.stop or self._busy():
+        if self.fenced or self._assignment.stop or self._busy():
             return False
         self._waiting.append([READ, readings, time_ns])
         return True
@@ -253,7 +255,7 @@ class Leading:
         while self._writing:
             entry = self._writing.pop(0)
             acks = self.replica.apply(entry)
-            self._effects.append((self.replica.index, self.replica.emitted, []))
+            self._effects.append((self.replica.index, self.replica.emitted, [], self.replica.taken))
             if acks:
                 self._answer(Batch(entry[1], True).origin, acks)
         self._commit()
@@ -307,6 +309,7 @@ class Leading:
         while done < len(self._effects) and self._effects[done][0] <= self._committed:
             self._released = self._effects[done][1]
             self._answers.extend(self._effects[done][2])
+            self.kept = self._effects[done][3]
             done += 1
         del self._effects[:done]
 

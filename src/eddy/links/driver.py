@@ -15,7 +15,12 @@ _SECRET = "env:"  # noqa: S105 - how a secret is named, not one
 
 
 class Source(Protocol):
-    """Where samples are born. Made with `resume`, the number of samples that are kept already, and its arguments. It may have `close`."""
+    """Where samples are born. Made with `resume`, the number of samples that are kept already, and its arguments. It may have `close`.
+
+    One whose senders wait for an acknowledgement has `kept(count)`, too: it is told how many of the samples that `read` of this very object
+    has returned can no longer be lost, whatever happens to this node. That is called from the node's loop and must not block. What was
+    never confirmed comes again from its sender, to this driver or the next.
+    """
 
     def read(self) -> "tuple[int, Any] | list[tuple[int, Any]] | None":
         """(time in nanoseconds, value), several of these in order, or None when there is nothing now; may block for a second.

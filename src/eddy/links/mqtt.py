@@ -2,7 +2,7 @@
 
 from threading import Event
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from eddy.errors import LinkLost, LinkTimeout, SettingError
 from eddy.links.driver import as_json
@@ -31,12 +31,7 @@ class Publish:
         from paho.mqtt.client import Client, ConnectFlags
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-        address = urlsplit(to)
-        if address.scheme not in _PORTS or not address.hostname or version not in (4, 5):
-            way = "write mqtt://host:port, mqtts://host:port, or env:NAME for one in the environment"
-            raise SettingError(f"`to` of mqtt is no such address, or `version` neither 4 nor 5: {way}")
-        port = address.port or _PORTS[address.scheme]
-        self._where = f"the broker {address.hostname}:{port}"
+        address, port, self._where = broker_address(to, version)
         self._topic = topic
         self._version = version
         self._timeout_s = timeout_s
@@ -54,7 +49,7 @@ class Publish:
         self._client.on_connect = on_connect
         self._client.connect_timeout = timeout_s
         try:
-            self._client.connect(address.hostname, port)
+            self._client.connect(str(address.hostname), port)
         except OSError as error:
             raise LinkLost(f"{self._where} cannot be reached ({error.strerror or type(error).__name__}): it is tried again") from None
         self._client.loop_start()
@@ -93,3 +88,16 @@ class Publish:
         """Take leave of the broker."""
         self._client.disconnect()
         self._client.loop_stop()
+
+
+def broker_address(to: str, version: int) -> tuple[SplitResult, int, str]:
+    """The address of a broker, its port, and how messages call it: without user and password; raises SettingError."""
+    way = "write mqtt://host:port, mqtts://host:port, or env:NAME for one in the environment"
+    try:
+        address = urlsplit(to)
+        port = address.port or _PORTS.get(address.scheme, 0)
+    except ValueError:
+        raise SettingError(f"`to` of mqtt is no address: {way}") from None
+    if address.scheme not in _PORTS or not port or not address.hostname or version not in (4, 5):
+        raise SettingError(f"`to` of mqtt is no such address, or `version` neither 4 nor 5: {way}")
+    return address, port, f"the broker {address.hostname}:{port}"

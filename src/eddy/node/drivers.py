@@ -20,6 +20,8 @@ from eddy.node.sources import SourceThread
 ENTRY_BYTES = 32768
 """What a driver has read at once: an entry of a log holds it, and a record of the hop at most 65,535 bytes."""
 
+_HEAD_BYTES = 5  # of a list
+
 
 def door(instance: str) -> str:
     """Address of the driver of a sink, wherever its owner is."""
@@ -29,6 +31,7 @@ def door(instance: str) -> str:
 @dataclass
 class _Source:
     thread: SourceThread
+    fed: int  # samples that the host has been given, those of earlier included
     waiting: list[list[Any]] = field(default_factory=list)
     told: str = ""
     over: bool = False
@@ -81,6 +84,8 @@ class Drivers:
 
     def turn(self) -> list[tuple[str, bytes]]:
         """Follow what the node owns; feed what was read, and acknowledge what is out. Returns (to, message)."""
+        for name, source in list(self._sources.items()):
+            self._confirm(name, source)
         owned = {name: program for name in self._host.owns() if (program := self._program(name))[0] in (SOURCE, SINK)}
         for name in [name for name in self._sources if name not in owned]:
             self._sources.pop(name).thread.close()
@@ -95,9 +100,14 @@ class Drivers:
             self._feed(name, source)
         return [said for name, sink in self._sinks.items() for said in self._out(name, sink)]
 
+    def up(self, name: str) -> bool:
+        """Whether the driver of a source works."""
+        return name in self._sources and self._sources[name].thread.up
+
     def close(self) -> None:
         """Stop all of them."""
-        for source in self._sources.values():
+        for name, source in list(self._sources.items()):
+            self._confirm(name, source)
             source.thread.close()
         for sink in self._sinks.values():
             sink.runner.close()
@@ -111,12 +121,24 @@ class Drivers:
         replica = self._host.replica(name)
         assert replica
         driver: Callable[[int], Any] = lambda kept: start(program[1], self._code, self._home, resume=kept)  # noqa: E731
-        return _Source(SourceThread(driver, replica.taken).begin(), over=replica.ended)
+        return _Source(SourceThread(driver, replica.taken).begin(), replica.taken, over=replica.ended)
 
     def _write(self, program: Any) -> _Sink:
         options = program[2]
         driver = lambda: start(program[1], self._code, self._home)  # noqa: E731
         return _Sink(SinkRunner(driver, options.get("safe"), options.get("silence_ms", 0) / 1000).begin())
+
+    def _confirm(self, name: str, source: _Source) -> None:
+        """Tell a driver what is kept of what the host was given before its last poll.
+
+        A host that another one replaces drops what it has not written. If it is the owner again later, its numbers are no longer those of
+        the driver: a new one starts where the log ends.
+        """
+        replica = self._host.replica(name)
+        if replica is None or replica.taken != source.fed:
+            self._sources.pop(name).thread.close()
+        else:
+            source.thread.keep(self._host.kept(name))
 
     def _feed(self, name: str, source: _Source) -> None:
         while True:
@@ -124,7 +146,7 @@ class Drivers:
                 source.waiting = _fitting([[time_ns, value] for time_ns, value in source.thread.take()])
             if not source.waiting or not self._host.feed(name, source.waiting[0], time.time_ns()):
                 break
-            source.waiting.pop(0)
+            source.fed += len(source.waiting.pop(0))
         if source.thread.ended and not source.waiting and not source.over:
             source.over = self._host.feed(name, [], time.time_ns())
         self._complain(name, source, source.thread.fault)
@@ -155,7 +177,13 @@ class Drivers:
 
 def _fitting(readings: list[Any]) -> list[list[Any]]:
     """Lists of readings that fit into an entry each."""
-    if len(readings) < 2 or len(encode(readings)) <= ENTRY_BYTES:
-        return [readings] if readings else []
-    half = len(readings) // 2
-    return _fitting(readings[:half]) + _fitting(readings[half:])
+    out: list[list[Any]] = []
+    room = 0
+    for reading in readings:
+        size = len(encode(reading))
+        if size > room or not out:
+            out.append([])
+            room = ENTRY_BYTES - _HEAD_BYTES
+        out[-1].append(reading)
+        room -= size
+    return out

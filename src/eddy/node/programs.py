@@ -1,7 +1,7 @@
 """From the program of a charter to what runs.
 
     function   [module, class, {arguments}], or of a person's own [file, class, {arguments}, SHA-256 of the file]
-    source     ["source", program of its driver, [programs of the functions that run inside it]]
+    source     ["source", program of its driver, [programs of the functions that run inside it]]; one with `unique` passes each key once
     sink       ["sink", program of its driver, {"safe": value, "silence_ms": int}]
 
 A source is a function whose inputs are what its driver reads; a sink is one whose only consumer is its driver. So both are numbered, kept,
@@ -35,7 +35,7 @@ def build(program: Any, code: Mapping[bytes, bytes]) -> Function:
         Refused: No function of Eddy's own, and no code that came with the app.
     """
     if program[0] == SOURCE:
-        return Chain(program[2]) if program[2] else Same()
+        return _inside(program[1], program[2])
     if program[0] == SINK:
         return Same()
     if len(program) == 4:
@@ -47,6 +47,16 @@ def build(program: Any, code: Mapping[bytes, bytes]) -> Function:
     if not isinstance(made, type) or not issubclass(made, Function):
         raise Refused(f"{module} holds no function called {name}")
     return made(**arguments)
+
+
+def _inside(driver: Any, stages: list[Any]) -> Function:
+    """What a source does with what its driver reads."""
+    if stages:
+        return Chain(stages)
+    if len(driver) == 3 and driver[2].get("unique") and str(driver[0]).startswith("eddy.links."):
+        options = {"remember": driver[2]["remember"]} if driver[2].get("remember") else {}
+        return build(["eddy.functions.unique", "Unique", options], {})
+    return Same()
 
 
 def start(program: Any, code: Mapping[bytes, bytes], home: driver.Home | None = None, **more: Any) -> Any:

@@ -18,7 +18,7 @@ class SourceThread:
 
     Args:
         start: Makes the driver; gets the number of samples that it has given already (`resume`).
-        kept: Samples that the system has kept from earlier.
+        kept: Samples that the system has taken from earlier.
         bound: Samples in the queue at which the source is not asked any more.
 
     Attributes:
@@ -31,7 +31,10 @@ class SourceThread:
         self._bound = bound
         self._queue: deque[tuple[int, Any]] = deque()
         self._changed = Condition()
-        self._driver: Source | None = None
+        self._driver: Any = None
+        self._first = kept  # samples that came from the drivers before this one
+        self._told = kept
+        self._broken: Exception | None = None  # what the driver said when it was told
         self._wait_s = BACKOFF_S[0]
         self._over = False
         self._closed = False
@@ -57,6 +60,25 @@ class SourceThread:
             self._changed.notify_all()
             return taken
 
+    def keep(self, kept: int) -> None:
+        """So many samples, those of earlier included, can no longer be lost: tell the driver, if it wants to know."""
+        with self._changed:
+            driver, count = self._driver, kept - self._first
+            news = kept > self._told and count > 0
+            self._told = max(self._told, kept)
+        tell = getattr(driver, "kept", None)
+        if tell is None or not news:
+            return
+        try:
+            tell(count)
+        except Exception as error:  # as in `turn`
+            self._broken = error
+
+    @property
+    def up(self) -> bool:
+        """Whether a driver works."""
+        return self._driver is not None
+
     @property
     def ended(self) -> bool:
         """Whether the data have ended and all of them were taken."""
@@ -75,8 +97,11 @@ class SourceThread:
         if self._full():
             return None
         try:
+            if self._broken:
+                broken, self._broken = self._broken, None
+                raise broken
             if self._driver is None:
-                self._driver = self._start(self.given)
+                self._begin_driver(self._start(self.given))
             said = self._driver.read()
         except EOFError:
             self._finish()
@@ -84,8 +109,7 @@ class SourceThread:
         except Exception as error:  # whatever a driver may raise: its own business until it works again
             self.faults += 1
             self.fault = f"{type(error).__name__}: {error}"
-            stop(self._driver)
-            self._driver = None
+            self._end_driver()
             wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, BACKOFF_S[1])
             return wait_s
         self.fault, self._wait_s = "", BACKOFF_S[0]
@@ -98,9 +122,17 @@ class SourceThread:
             self._changed.notify_all()
         return 0.0
 
+    def _begin_driver(self, driver: Source) -> None:
+        with self._changed:
+            self._driver, self._first = driver, self.given
+
+    def _end_driver(self) -> None:
+        with self._changed:
+            driver, self._driver = self._driver, None
+        stop(driver)
+
     def _finish(self) -> None:
-        stop(self._driver)
-        self._driver = None
+        self._end_driver()
         with self._changed:
             self._over = True
             self._changed.notify_all()
@@ -113,7 +145,7 @@ class SourceThread:
                     self._changed.wait_for(lambda: self._closed or not self._full())
                 elif wait_s:
                     self._changed.wait_for(lambda: self._closed, wait_s)
-        stop(self._driver)
+        self._end_driver()
 
     def _full(self) -> bool:
         return len(self._queue) >= self._bound

@@ -147,6 +147,122 @@ class Simulated(Source):
     speed: int = Field(default=1, ge=0)
 
 
+class Taken(Source):
+    """What others send, or leave as files, in a form that is declared here; see `eddy.links.decoders.Form`.
+
+    Attributes:
+        format: How a message is written.
+        items: Path to a list of samples.
+        value: Path to the value, or several.
+        time: Path to the time.
+        time_unit: Of times that are numbers.
+        origin: Path to who measured it.
+        unique: Path to what tells a sample from others of its origin; `.` for all of it. Each is then taken once.
+        remember: How many of these are remembered.
+        scale: Counts per unit of every number.
+        columns: Of `csv` and `raw`.
+        delimiter, decimal: Of `csv`.
+        struct: Of `raw`, as Python's module `struct` takes it.
+    """
+
+    format: Literal["json", "senml", "senml-cbor", "cbor", "csv", "raw"] = "json"
+    items: str = ""
+    value: Columns = ()
+    time: str = ""
+    time_unit: Literal["s", "ms", "us", "ns"] = "s"
+    origin: str = ""
+    unique: str = ""
+    remember: int = Field(default=65536, ge=1, le=1 << 20)
+    scale: int = Field(default=1, ge=1)
+    columns: Columns = ()
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    decimal: str = Field(default=".", min_length=1, max_length=1)
+    struct: str = ""
+
+
+class _Bounded(Taken):
+    """What comes over a network.
+
+    Attributes:
+        largest: Bytes of a message.
+        queue: Samples that wait to be kept.
+        certificate, key: Files, PEM, for TLS.
+    """
+
+    largest: int = Field(default=1 << 20, ge=1, le=8 << 20)
+    queue: int = Field(default=8192, ge=1, le=65536)
+    certificate: str | None = None
+    key: str | None = None
+
+
+class Subscribe(_Bounded):
+    """Messages of an MQTT broker, acknowledged when they are kept.
+
+    Attributes:
+        to: The broker.
+        topic: What to subscribe to, one or several.
+        version: 5, or 4 for MQTT 3.1.1.
+        client: Name of the session; made up without.
+        session_ms: How long the broker keeps it for a node that is away.
+        inflight: Messages ahead of acknowledgements.
+        ca: Whom to trust, PEM.
+        broker: `embedded` starts one within the node.
+    """
+
+    program = ("eddy.links.mqtt_in", "Subscribe")
+    driver: Literal["mqtt"]
+    to: str = Field(min_length=1)
+    topic: Annotated[Columns, Field(min_length=1)]
+    version: Literal[4, 5] = 5
+    client: str = ""
+    session_ms: Milliseconds = Field(default=7 * 24 * 3600 * 1000, alias="session")
+    inflight: int = Field(default=4096, ge=1, le=65535)
+    ca: str | None = None
+    broker: Literal["embedded"] | None = None
+
+
+class Http(_Bounded):
+    """What is posted, answered when it is kept.
+
+    Attributes:
+        listen: `host:port`.
+        path: Where to post.
+        token: What senders show; without, only the node's machine is listened to.
+    """
+
+    program = ("eddy.links.http", "Http")
+    driver: Literal["http"]
+    listen: str = Field(min_length=1)
+    path: str = Field(default="/", pattern="^/")
+    token: str | None = None
+
+
+class WebSocket(_Bounded):
+    """Messages of WebSockets, each answered with its number when it is kept.
+
+    Attributes:
+        listen, path, token: As of `Http`.
+    """
+
+    program = ("eddy.links.websocket", "WebSocket")
+    driver: Literal["websocket"]
+    listen: str = Field(min_length=1)
+    path: str = Field(default="/", pattern="^/")
+    token: str | None = None
+
+
+class Folder(Taken):
+    """CSV and Parquet files that are put into a folder, each read once.
+
+    Attributes:
+        folder: Where.
+    """
+
+    program = ("eddy.links.folder", "Folder")
+    driver: Literal["folder"]
+    folder: str = Field(min_length=1)
+
+
 class OwnSource(Source, Own):
     """A driver of a person's own."""
 
@@ -288,7 +404,13 @@ def _tag(field: str) -> Callable[[Any], str]:
 
 
 AnySource = Annotated[
-    Annotated[Replay, Tag("driver: replay")] | Annotated[Simulated, Tag("driver: simulated")] | Annotated[OwnSource, Tag("driver: own")],
+    Annotated[Replay, Tag("driver: replay")]
+    | Annotated[Simulated, Tag("driver: simulated")]
+    | Annotated[Subscribe, Tag("driver: mqtt")]
+    | Annotated[Http, Tag("driver: http")]
+    | Annotated[WebSocket, Tag("driver: websocket")]
+    | Annotated[Folder, Tag("driver: folder")]
+    | Annotated[OwnSource, Tag("driver: own")],
     Discriminator(_tag("driver")),
 ]
 AnyFunction = Annotated[

@@ -3,7 +3,7 @@
 from typing import Any
 
 from eddy.spec import conditions
-from eddy.spec.catalog import Features, Filter, Forward, Function, Judge, Model, Own, Rule, Sink, Source
+from eddy.spec.catalog import Features, Filter, Forward, Function, Judge, Model, Own, Rule, Sink, Source, Taken
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
 
@@ -72,7 +72,7 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
             return {"normal_every": item.normal_every}
         case Rule() | Filter():
             return {"when": conditions.parse(item.when)}
-        case Source():
+        case Source() if not isinstance(item, Taken):  # others say themselves how often they send
             arguments |= _pace(item)
     return {field: list(value) if isinstance(value, tuple) else value for field, value in arguments.items() if value is not None}
 

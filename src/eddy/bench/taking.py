@@ -1,0 +1,200 @@
+"""The processes of `eddy bench ingest`: those who send, a node that takes in, and a subscriber that throws away.
+
+`python -m eddy.bench.taking ROLE ARGUMENTS`, where the arguments are a JSON object; each prints one JSON object a line.
+"""
+
+import http.client
+import json
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+TOPIC = "plant/7/temp"
+SESSION = "bench"
+_PATIENCE_S = 120.0
+_WAIT_S = 0.01
+_CHUNK = 256  # messages that are written at once
+
+
+def say(**what: Any) -> None:
+    """To whoever started this process."""
+    print(json.dumps(what), flush=True)
+
+
+def take(program: list[Any], folder: str, samples: int) -> None:
+    """A node with one source, whose samples nobody but its journal takes; says how many were kept in how many seconds."""
+    from eddy.fabric.mesh import Mesh, free_endpoint
+    from eddy.kernel.assignment import ASSIGN, Assignment, message
+    from eddy.kernel.charter import Charter
+    from eddy.kernel.host import Host
+    from eddy.knowledge.spool import connect
+    from eddy.links.driver import Home
+    from eddy.node import programs
+    from eddy.node.drivers import Drivers
+    from eddy.node.journal import SqliteJournal
+    from eddy.node.service import settle
+
+    mesh = Mesh(["@gw"], free_endpoint("tcp"))
+    host = Host("gw", SqliteJournal(connect(Path(folder) / "gw.db")), lambda program: programs.build(program, {}))
+    drivers = Drivers(host, {}, Home(Path(folder), lambda question: None))
+    charter = Charter("took", 1, ["source", program, []], {}, b"new", "took", [], [], True)
+    host.receive(message(ASSIGN, Assignment("took", 1, 1, "gw", ["gw"], [], False, False, [], {}, charter.sealed).plain()))
+    settle()
+    began_s, first, said, cpu_s = 0.0, 0, False, 0.0
+    end_s = time.monotonic() + _PATIENCE_S
+    while (kept := host.kept("took")) < samples and time.monotonic() < end_s:
+        mesh.receive(_WAIT_S)  # as a node does between two turns
+        drivers.turn()
+        host.poll(time.monotonic_ns() // 1_000_000, time.time_ns())
+        if not said and drivers.up("took"):
+            said = True
+            say(up=True)
+        if kept and not first:
+            began_s, first, cpu_s = time.monotonic(), kept, time.process_time()
+    seconds = time.monotonic() - began_s
+    drivers.turn()  # the last ones are acknowledged
+    say(kept=kept - first, seconds=seconds, cpu_s=time.process_time() - cpu_s)
+    drivers.close()
+    mesh.close()
+
+
+def bare(port: int, version: int, messages: int) -> None:
+    """A subscriber that acknowledges and throws away; says how many in how many seconds."""
+    from paho.mqtt.client import Client
+    from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    count, began_s, cpu_s, done = 0, 0.0, 0.0, Event()
+
+    def on_message(client: Client, userdata: Any, message: Any) -> None:
+        nonlocal count, began_s, cpu_s
+        if not count:
+            began_s, cpu_s = time.monotonic(), time.process_time()
+        count += 1
+        if count == messages:
+            done.set()
+
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
+    client.on_message = on_message
+    client.on_subscribe = lambda *about: say(up=True)
+    if version == 5:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = 4096
+        client.connect("127.0.0.1", port, properties=properties)
+    else:
+        client.connect("127.0.0.1", port)
+    client.loop_start()
+    client.subscribe(TOPIC, 1)
+    done.wait(_PATIENCE_S)
+    say(kept=count, seconds=time.monotonic() - began_s, cpu_s=time.process_time() - cpu_s)
+    client.disconnect()
+    client.loop_stop()
+
+
+def publish(port: int, messages: int, values: int) -> None:
+    """Publishes as fast as the broker takes it, quality of service 1, MQTT 3.1.1 (OASIS, 2014): no library is in the way.
+
+    Args:
+        port: Of the broker.
+        messages: How many.
+        values: In each; 0 for a single sample in JSON, else so many in CBOR.
+    """
+    payloads = list(_payloads(messages, values))
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        body = b"\x00\x04MQTT\x04\x02\x00\x3c" + struct.pack(">H", 5) + b"bench"
+        line.sendall(b"\x10" + _length(len(body)) + body)
+        if line.recv(4)[3:] != b"\x00":
+            say(fault="the broker does not let us in")
+            return
+        acknowledged = 0
+        over = Event()
+
+        def hear() -> None:
+            nonlocal acknowledged
+            size = 0
+            while acknowledged < messages and (data := line.recv(1 << 16)):
+                size += len(data)
+                acknowledged = size // 4
+            over.set()
+
+        Thread(target=hear, daemon=True).start()
+        waiting: list[bytes] = []
+        for number, payload in enumerate(payloads):
+            body = struct.pack(">H", len(TOPIC)) + TOPIC.encode() + struct.pack(">H", number % 65535 + 1) + payload
+            waiting.append(b"\x32" + _length(len(body)) + body)
+            if len(waiting) == _CHUNK:
+                line.sendall(b"".join(waiting))
+                waiting = []
+        line.sendall(b"".join(waiting))
+        over.wait(_PATIENCE_S)
+        say(acknowledged=acknowledged)
+
+
+def post(port: int, posts: int, samples: int, clients: int) -> None:
+    """Posts over connections that stay open; says how many samples were answered in how many seconds, and how long an answer took."""
+    took: list[float] = []
+
+    def work(share: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
+        for _ in range(share):
+            body = b"\n".join(_payloads(samples, 0))
+            began_s = time.monotonic()
+            while True:
+                connection.request("POST", "/", body, {"Content-Type": "application/x-ndjson"})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    break
+            took.append(time.monotonic() - began_s)
+        connection.close()
+
+    threads = [Thread(target=work, args=(posts // clients,)) for _ in range(clients)]
+    began_s = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.monotonic() - began_s
+    say(kept=len(took) * samples, seconds=seconds, median_ms=1000 * sorted(took)[len(took) // 2])
+
+
+def broker(port: int) -> None:
+    """amqtt, where nothing better is installed."""
+    from eddy.links.broker import Broker
+
+    made = Broker("127.0.0.1", port)
+    say(up=True)
+    sys.stdin.read()
+    made.close()
+
+
+def _payloads(messages: int, values: int) -> Iterator[bytes]:
+    if values:
+        from eddy.kernel.codec import encode
+
+        for number in range(messages):
+            yield encode({"id": number, "temp": [2000 + (number + i) % 300 for i in range(values)]})
+        return
+    for number in range(messages):
+        yield b'{"id": %d, "at": %d.125, "temp": %d.%d, "unit": "Cel"}' % (number, 1_700_000_000 + number, 20 + number % 5, number % 10)
+
+
+def _length(size: int) -> bytes:
+    """Remaining length of a packet (section 2.2.3)."""
+    out = bytearray()
+    while True:
+        size, digit = divmod(size, 128)
+        out.append(digit | (0x80 if size else 0))
+        if not size:
+            return bytes(out)
+
+
+if __name__ == "__main__":
+    roles: dict[str, Callable[..., None]] = {"take": take, "bare": bare, "publish": publish, "post": post, "broker": broker}
+    roles[sys.argv[1]](**json.loads(sys.argv[2]))

@@ -1,0 +1,149 @@
+"""Driver `http`: takes in what is posted, and answers when it is kept."""
+
+import asyncio
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from eddy.links.decoders import Form
+from eddy.links.intake import SAMPLES, Intake, Opened, Samples
+from eddy.links.listening import Listener, allowed
+
+LARGEST = 1 << 20
+PATIENCE_S = 30.0
+"""How long a sender waits until it is told that nothing is known."""
+
+
+class Http:
+    """POST one value, a list, or several lines of one each (`application/x-ndjson`); the answer comes once all of it is kept.
+
+    200 with `{"kept": samples, "quarantined": messages}`; 400 when nothing could be decoded, and then that is kept in quarantine; 401
+    without the token; 413 above `largest`; 429 with `Retry-After` when the queue is full; 503 when it is not known whether it is kept:
+    send again.
+    A line that cannot be decoded goes to quarantine, the others are taken.
+
+    Args:
+        listen: `host:port`.
+        path: Where to post.
+        token: What senders must show as `Authorization: Bearer TOKEN`. Without, only this machine is listened to.
+        certificate, key: Files, PEM, for TLS.
+        largest: Bytes of a body.
+        queue: Samples that wait to be kept, at most.
+        remember: How many keys are remembered, with `unique`.
+        resume: Ignored: nothing can be read again.
+        form: How a body is written; see `eddy.links.decoders.Form`.
+
+    Attributes:
+        port: Where it listens.
+        counts: Of `Intake`.
+    """
+
+    def __init__(
+        self,
+        *,
+        listen: str,
+        path: str = "/",
+        token: str | None = None,
+        certificate: str | None = None,
+        key: str | None = None,
+        largest: int = LARGEST,
+        queue: int = SAMPLES,
+        remember: int = 0,
+        resume: int = 0,
+        **form: Any,
+    ) -> None:
+        self._opened = Opened(Form(**form))
+        self._intake = Intake(_answer, queue)
+        self.counts = self._intake.counts
+        self._token = token
+        self._largest = largest
+        app = Starlette(routes=[Route(path, self._post, methods=["POST"])])
+        self._listener = Listener(app, listen, token, certificate, key)
+        self.port = self._listener.port
+
+    def read(self) -> Samples | None:
+        """See `eddy.links.driver.Source`."""
+        return self._intake.read()
+
+    def kept(self, count: int) -> None:
+        """See `eddy.links.driver.Source`."""
+        self._intake.kept(count)
+
+    def close(self) -> None:
+        """Tell those who wait that nothing is known, and stop."""
+        _tell(self._intake.close(), False)
+        self._listener.close()
+
+    async def _post(self, request: Request) -> Response:
+        if not allowed(request.headers.get("authorization", ""), self._token):
+            return _problem(401, "no token, or not the right one: send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+        try:
+            body = await self._body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        if body is None:
+            return _problem(413, f"a body may have {self._largest} bytes: send less at once")
+        origin = request.client.host if request.client else ""
+        samples, faults = self._samples(body, request.headers.get("content-type", ""), origin)
+        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if not self._intake.offer(samples, len(body), told):
+            return _problem(429, "more comes in than can be kept: send it again later", {"Retry-After": "1"})
+        try:
+            known = await asyncio.wait_for(told, PATIENCE_S)
+        except TimeoutError:
+            known = False
+        if not known:
+            return _problem(503, "it is not known whether this is kept: send it again", {"Retry-After": "1"})
+        kept = len(samples) - len(faults)
+        answer = {"kept": kept, "quarantined": len(faults), **({"reason": faults[0]} if faults else {})}
+        return JSONResponse(answer, 400 if faults and not kept else 200)
+
+    async def _body(self, request: Request) -> bytes | None:
+        """None when it is too large."""
+        if int(request.headers.get("content-length", "0") or 0) > self._largest:
+            return None
+        parts, size = [], 0
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
+            if size > self._largest:
+                return None
+        return b"".join(parts)
+
+    def _samples(self, body: bytes, kind: str, origin: str) -> tuple[Samples, list[str]]:
+        """The samples of a body, and what is wrong with those in quarantine."""
+        lines = [line for line in body.split(b"\n") if line.strip()] if "ndjson" in kind or "jsonl" in kind else [body]
+        samples: Samples = []
+        faults = []
+        for line in lines:
+            found, fault = self._opened.open(line, sender=origin)
+            if fault:
+                faults.append(fault)
+            samples += found
+        return samples, faults
+
+
+def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"status": status, "detail": detail}, status, headers, "application/problem+json")
+
+
+def _answer(told: list["asyncio.Future[bool]"]) -> None:
+    _tell(told, True)
+
+
+def _tell(told: list["asyncio.Future[bool]"], known: bool) -> None:
+    if not told:
+        return
+
+    def tell() -> None:
+        for one in told:
+            if not one.done():
+                one.set_result(known)
+
+    try:
+        told[0].get_loop().call_soon_threadsafe(tell)
+    except RuntimeError:
+        return  # the server has stopped already
