@@ -130,6 +130,27 @@ def test_an_owner_that_was_taken_for_dead_while_it_was_down_does_not_go_on_alone
     taken_for_dead(hears_the_hub).check()
 
 
+def test_a_copy_that_was_given_up_and_is_wanted_again_counts_once_it_is_there_again() -> None:
+    app = App(13, count_held=("b",), stay=True)
+    hub, host = app.cluster.hub, app.cluster.machines["b"].host
+    assert hub and host
+    app.run(300)
+    app.cluster.deaf, app.cluster.cut = {"a"}, {("b", "@a")}  # the owner hears neither that the copy was given up nor that it is gone
+    hub.hold("count", [], "no longer wanted")
+    app.run(300)
+    assert host.replica("count") is None
+    hub.hold("count", ["b"], "wanted again")
+    app.run(300)
+    app.cluster.deaf = set()
+    app.run(600)
+    app.cluster.crash("a")
+    app.run(300)
+    assert app.owner("count") == "a"
+    app.cluster.cut = set()
+    app.settle()
+    app.check()
+
+
 def test_a_person_may_say_that_a_node_is_gone() -> None:
     app = App(11, count_held=("b",), stay=True)
     app.run(300)

@@ -281,6 +281,9 @@ class Control:
         alive = [node for node in sorted({*now.in_sync, *joined}) if self.alive(node, now_ms) or not self.alive(now.owner, now_ms)]
         new.in_sync = sorted({now.owner, *(node for node in alive if node not in left)})
         new.replicas = self._replicas(entry, now.owner, now_ms)
+        if report is None:
+            # Nobody is added whom the owner may still count on from before: it must have heard first that their copy was given up.
+            new.replicas = [node for node in new.replicas if node in now.replicas]
         new.in_sync = [node for node in new.in_sync if node in new.replicas]
         new.stop = entry.wanted != now.owner and entry.wanted in new.in_sync
         if new.plain() == now.plain():
