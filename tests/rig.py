@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from eddy.kernel.agent import Agent
+from eddy.node.proxy import DeviceProxy
 
 from eddy.kernel import package
-from eddy.kernel.agent import Agent
 from eddy.kernel.clock import ManualClock
 from eddy.kernel.hop import Gap, Inbox, Record
-from eddy.node.proxy import DeviceProxy
 from eddy.security.signing import SigningKey
 
 SECOND = 1_000_000_000

@@ -150,5 +150,3 @@ def test_the_pumps_detector_moves_to_the_device_and_back_under_load_and_scores_a
     assert heard[0] > 30  # it worked on the device, too
     terms = [record.term for record in sink.history]
     assert sorted(set(terms)) == [1, 2, 3]
-
-

@@ -63,7 +63,7 @@ class Sum(Function):
         return [state * schema, []]
 '''
 
-UNRULY = b'''
+UNRULY = b"""
 import os, time
 from eddy.kernel.function import Function
 
@@ -96,7 +96,7 @@ class Unruly(Function):
 
     def restore(self, state):
         self.count = state
-'''
+"""
 
 
 def program(source: bytes, name: str, **arguments: Any) -> tuple[list[Any], dict[bytes, bytes]]:
@@ -284,7 +284,7 @@ def test_a_call_takes_a_small_part_of_a_second(total: WorkerFunction) -> None:
     assert 500 / (time.perf_counter() - began) > 250  # about 9,000 on two idle cores; a busy machine shall not fail
 
 
-DRIVERS = b'''
+DRIVERS = b"""
 class Thermometer:
     def __init__(self, resume=0, end=4):
         self.at, self.end = resume, end
@@ -305,7 +305,7 @@ class Siren:
 
     def safe(self, value):
         self.write("safe", 0, value)
-'''
+"""
 
 
 def test_own_sources_and_sinks_run_in_processes_as_well(tmp_path: Path) -> None:
