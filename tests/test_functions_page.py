@@ -21,6 +21,7 @@ CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCT
     "eddy.links.mqtt:Publish",
     "eddy.links.gpio:Pin",
     "eddy.links.log:Log",
+    "eddy.knowledge.lake:Lake",
     "eddy.pool.judging:Judge",
 ]
 USE = {"judging": "pool", "mqtt_in": "mqtt"}  # where the page does not go by the name of the module
@@ -34,5 +35,5 @@ def test_its_row_has_its_parameters(place: str) -> None:
     page = PAGE[PAGE.index("## Sinks") :] if hasattr(made, "write") else PAGE
     row = re.search(rf"^\| `{USE.get(file, file)}` .*\n(\| \| .*\n)*", page, re.MULTILINE)
     assert row, "no row"
-    parameters = set(inspect.signature(made).parameters) - {"resume", "home"}
+    parameters = set(inspect.signature(made).parameters) - {"resume", "home", "fsync", "now_ns"}
     assert not {parameter for parameter in parameters if not re.search(rf"`{parameter}[`:]", row[0])}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from eddy.errors import LinkLost, Refused
-from eddy.node.sinks import SinkRunner
+from eddy.errors import LinkLost, Refused, StorageFull
+from eddy.node.sinks import BATCH, SinkRunner
 from eddy.node.sources import SourceThread
 
 
@@ -217,3 +217,83 @@ def test_the_thread_writes_what_is_offered_and_ends_when_closed(count: int) -> N
     sink.close()
     assert [value for _, value in lamp.lit] == list(range(count))
     assert "sink" not in running()
+
+
+class Shelf:
+    """A store that takes many at once."""
+
+    gather_s = 1.0
+
+    def __init__(self, failures: list[Exception]) -> None:
+        self.failures = failures
+        self.written: list[list[str]] = []
+
+    def write_all(self, samples: list[tuple[str, int, Any]]) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.written.append([key for key, _, _ in samples])
+
+    def safe(self, value: Any) -> None:
+        """Nothing."""
+
+
+def test_a_store_gets_what_has_gathered_once_the_oldest_has_waited_long_enough() -> None:
+    clock, shelf = Clock(), Shelf([])
+    sink = SinkRunner(lambda: shelf, monotonic_s=clock)
+    sink.offer("a", 1, 10)
+    clock.now += 0.75
+    sink.offer("b", 2, 20)
+    left_s = sink.turn()
+    assert (left_s, sink.done()) == (0.25 - 2 / BATCH, [])
+    clock.now += left_s
+    assert (sink.turn(), shelf.written, sink.done()) == (0.0, [["a", "b"]], [("a", ""), ("b", "")])
+    sink.offer("c", 3, 30)
+    assert sink.turn() == 1 - 1 / BATCH
+
+
+def test_the_more_there_is_for_a_store_the_less_it_waits_for_more() -> None:
+    sink = SinkRunner(lambda: Shelf([]), bound=3 * BATCH, monotonic_s=Clock())
+    for i in range(BATCH // 2):
+        sink.offer(str(i), i, i)
+    assert sink.turn() == 0.5
+
+
+def test_a_store_gets_no_more_than_a_batch_and_that_at_once() -> None:
+    shelf = Shelf([])
+    sink = SinkRunner(lambda: shelf, bound=3 * BATCH, monotonic_s=Clock())
+    for i in range(2 * BATCH + 1):
+        assert sink.offer(str(i), i, i)
+    waits = [sink.turn() for _ in range(3)]
+    assert waits == [0.0, 0.0, 1 - 1 / BATCH] and [len(part) for part in shelf.written] == [BATCH, BATCH]
+    assert [key for key, _ in sink.done()] == [str(i) for i in range(2 * BATCH)]
+
+
+@pytest.mark.parametrize("failure", [StorageFull("no room"), Refused("one of them")])
+def test_a_batch_that_fails_comes_again_whole_and_nothing_of_it_is_done(failure: Exception) -> None:
+    clock, shelf = Clock(), Shelf([failure])
+    sink = SinkRunner(lambda: shelf, monotonic_s=clock)
+    sink.offer("a", 1, 10)
+    sink.offer("b", 2, 20)
+    clock.now += 1
+    assert (sink.turn(), sink.done(), sink.faults) == (1.0, [], 1)
+    clock.now += 1
+    assert (sink.turn(), shelf.written, sink.fault) == (0.0, [["a", "b"]], "")
+
+
+def test_the_thread_hands_a_store_everything_in_order() -> None:
+    shelf, there = Shelf([]), threading.Event()
+    shelf.gather_s = 0.01
+    write_all = shelf.write_all
+
+    def told(samples: list[tuple[str, int, Any]]) -> None:
+        write_all(samples)
+        if samples[-1][0] == "299":
+            there.set()
+
+    shelf.write_all = told  # type: ignore[method-assign]
+    sink = SinkRunner(lambda: shelf).begin()
+    for i in range(300):
+        assert sink.offer(str(i), i, i)
+    assert there.wait(5)
+    sink.close()
+    assert [key for part in shelf.written for key in part] == [str(i) for i in range(300)]

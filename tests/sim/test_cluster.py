@@ -151,6 +151,24 @@ def test_a_copy_that_was_given_up_and_is_wanted_again_counts_once_it_is_there_ag
     app.check()
 
 
+def test_an_owner_that_went_on_alone_is_not_replaced_by_the_copy_it_left_when_it_stops() -> None:
+    app = App(8, count_held=("b",), stay=True)
+    hub = app.cluster.hub
+    assert hub
+    app.run(300)
+    cut_off(app, "a")
+    hub.move("count", "b")
+    app.run(5000)
+    app.cluster.cut = {("a", "@b")}  # the owner hears the hub again, and that it shall stop; its copy hears of nothing yet
+    app.run(1000)
+    assert app.owner("count") == "a"
+    app.cluster.cut = set()
+    app.run(1000)
+    assert app.owner("count") == "b"
+    app.settle()
+    app.check()
+
+
 def test_a_person_may_say_that_a_node_is_gone() -> None:
     app = App(11, count_held=("b",), stay=True)
     app.run(300)

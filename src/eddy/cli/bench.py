@@ -158,6 +158,30 @@ def ingest(
         console.write_json(json, result)
 
 
+@app.command("query")
+def query(
+    rows: Annotated[int, typer.Option(min=10_000, max=1_000_000_000, help="Rows of the table.")] = 5_000_000,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Of the query engine.")] = 2,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+) -> None:
+    """Write rows of a hundred sensors into a lake, tend it, and ask for one hour of one sensor and for a group-by over all."""
+    from rich.table import Table
+
+    from eddy.bench import query as measurement
+    from eddy.cli import console
+    from eddy.cli.progress import Display
+
+    console.check_writable(json)
+    with Display(console.progress_console(), "query") as display:
+        result = measurement.run(rows, display.update, threads)
+    shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for title, value in result.items():
+        shown.add_row(title.replace("_", " "), f"{value:,}")
+    console.result_console(json).print(shown)
+    if json is not None:
+        console.write_json(json, result)
+
+
 def table(rows: list[Mapping[str, Any]]) -> "Table":
     """For each number of trees: ours, the baseline of the same run with how many times it needs, the paper's printed figures."""
     from rich.table import Table

@@ -9,7 +9,27 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from eddy.cli import bench, check, console, demo, device, doctor, hub, init, logs, model, move, node, plan, schema, status, up, why
+from eddy.cli import (
+    bench,
+    check,
+    console,
+    demo,
+    device,
+    doctor,
+    hub,
+    init,
+    lake,
+    logs,
+    model,
+    move,
+    node,
+    plan,
+    query,
+    schema,
+    status,
+    up,
+    why,
+)
 from eddy.errors import EddyError
 
 
@@ -42,6 +62,10 @@ app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("plan")(plan.plan)
+app.command("forget")(lake.forget)
+app.command("insight")(lake.insight)
+app.command("report")(lake.report)
+app.command("query")(query.query)
 app.command("schema")(schema.schema)
 app.command("status")(status.status)
 app.command("move")(move.move)

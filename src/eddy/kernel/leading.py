@@ -123,7 +123,7 @@ class Leading:
         self._assignment = assignment
         charter = self.replica.charter
         nodes = [name for name in assignment.replicas + assignment.in_sync if name != self._node and charter.may_be_on(name)]
-        self._outlets.narrow = assignment.narrow
+        self._outlets.widths = assignment.widths
         for name in list(self._joins):
             if name not in nodes:
                 del self._joins[name]
@@ -224,7 +224,8 @@ class Leading:
         elif self._stuck is None:
             self._stuck = now_ms
         elif now_ms - self._stuck >= ALONE_MS:
-            self.lagging = [name for name in self._required() if self._joins[name].acked() < self.replica.index]
+            required = self._required()
+            self.lagging = [name for name in self._joins if name in required and self._joins[name].acked() < self.replica.index]
             if self.replica.charter.stay and heard_ms is not None and now_ms - heard_ms >= ALONE_MS:
                 self.left = self.left + self.lagging
                 for name in self.lagging:
@@ -290,7 +291,7 @@ class Leading:
         self.join += 1
         self._near = [name for name in self._near if name != node]
         copy = self._copier(self.replica, self.size)
-        most = min(self._log_bytes, self._assignment.narrow.get("@" + node, self._log_bytes))
+        most = min(self._log_bytes, self._assignment.widths.get("@" + node, self._log_bytes))
         self._joins[node] = Join(self._instance, self._assignment.term, self.join, copy, self.replica.index, most)
         self._sent.pop(node, None)
 

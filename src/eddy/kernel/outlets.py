@@ -20,12 +20,12 @@ class Outlets:
         max_bytes: Of a batch.
 
     Attributes:
-        narrow: {consumer: most bytes of a batch} of those that take less.
+        widths: {consumer: most bytes of a batch}, where it is not that.
     """
 
     def __init__(self, boxes: dict[str, Outbox], retry_ms: int = RETRY_MS, max_bytes: int = BATCH_BYTES) -> None:
         self.boxes = boxes
-        self.narrow: dict[str, int] = {}
+        self.widths: dict[str, int] = {}
         self._retry_ms = retry_ms
         self._max_bytes = max_bytes
         self._now = 0  # ms, as last told
@@ -64,7 +64,7 @@ class Outlets:
             patience = self._patience.get(consumer, self._retry_ms)
             first, last, wait = self._sent.get(consumer, (now_ms, now_ms, 0))
             if now_ms - last >= wait:
-                batch = box.batch(min(self._max_bytes, self.narrow.get(consumer, self._max_bytes)), below)
+                batch = box.batch(self.widths.get(consumer, self._max_bytes), below)
                 if batch is not None:
                     self._sent[consumer] = (first, now_ms, max(patience, min(2 * wait, MAX_RETRY_MS)))
                     out.append((consumer, message(BATCH, consumer, batch)))

@@ -130,7 +130,7 @@ def report(value: Any) -> Report:
                 origin,
                 _integer(held, "number of windows held back", _COUNT),
                 _integer(score, "score", range(UNSCORED, ONE + 1)),
-                _integer(label, "label", range(NORMAL, NEWS + 1)),
+                _integer(label, "label", range(NORMAL, NEWS) if news is None else range(NEWS, NEWS + 1)),
                 () if isinstance(row, dict) else tuple(_integer(f, "feature", _INT32) for f in row),
                 None if news is None else plain(news),
                 verdict in JUDGED,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from eddy.errors import BadInput, Refused, SettingError
 
-_ROOMS = ("eddy.links.", "eddy.loop.")
+_ROOMS = ("eddy.links.", "eddy.loop.", "eddy.knowledge.")
 _SECRET = "env:"  # noqa: S105 - how a secret is named, not one
 
 
@@ -31,10 +31,32 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Where samples leave the system. It may have `close`."""
+    """Where samples leave the system. It may have `close`.
+
+    One of Eddy's own may have `write_all` in the place of `write`, for stores that take many at once: then the values are those of
+    `eddy.kernel.functions.named.Named`, and a key has the birth of its numbering, too: `stream/origin/birth/seq`.
+    """
 
     def write(self, key: str, time_ns: int, value: Any) -> None:
         """Bring one sample out, or raise: it comes again then, with the same key. Refused says that trying again is useless."""
+
+    def safe(self, value: Any) -> None:
+        """Nobody speaks any more: do what is safe."""
+
+
+class Store(Protocol):
+    """A sink that takes many samples at once.
+
+    Attributes:
+        gather_s: How long samples may wait for others to be written with.
+    """
+
+    gather_s: float
+
+    def write_all(self, samples: list[tuple[str, int, Any]]) -> None:
+        """Bring (key, time in nanoseconds, value) out, in this order, durable when it returns; or raise: they come again then, and
+        perhaps others with them. The numbers of the keys are dense; those that came before come again after a crash.
+        """
 
     def safe(self, value: Any) -> None:
         """Nobody speaks any more: do what is safe."""
@@ -66,12 +88,8 @@ def start(program: list[Any], home: Home | None = None, **more: Any) -> Any:
         SettingError: A variable that is not set.
         BadInput: Arguments that the driver does not take.
     """
-    module, name, arguments = program
-    if not str(module).startswith(_ROOMS):
-        raise Refused(f"{module}:{name} is no driver of Eddy's own: a file of one's own is started by a worker")
-    made = getattr(import_module(module), name, None)
-    if not isinstance(made, type) or not (hasattr(made, "read") or hasattr(made, "write")):
-        raise Refused(f"{module} holds no driver called {name}")
+    _, name, arguments = program
+    made = _named(program)
     if hasattr(made, "at_home"):
         more["home"] = home
     try:
@@ -80,8 +98,27 @@ def start(program: list[Any], home: Home | None = None, **more: Any) -> Any:
         raise BadInput(f"driver {name} does not take the arguments {', '.join(sorted(arguments)) or '(none)'}: {error}") from None
 
 
+def takes_all(program: list[Any]) -> bool:
+    """Whether it is the program of a `Store`; a driver of a person's own never is."""
+    return str(program[0]).startswith(_ROOMS) and hasattr(_named(program), "write_all")
+
+
+def _named(program: list[Any]) -> type:
+    """The class of a built-in driver; raises Refused."""
+    module, name = str(program[0]), program[1]
+    if not module.startswith(_ROOMS):
+        raise Refused(f"{module}:{name} is no driver of Eddy's own: a file of one's own is started by a worker")
+    try:
+        made = getattr(import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        raise Refused(f"there is no driver {module} here ({error}): is this node older than the app?") from None
+    if not isinstance(made, type) or not any(hasattr(made, does) for does in ("read", "write", "write_all")):
+        raise Refused(f"{module} holds no driver called {name}")
+    return made
+
+
 def with_secrets(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with every text `env:NAME` replaced by what that environment variable holds.
+    """The arguments with every text `env:NAME`, also in a map, replaced by what that environment variable holds.
 
     Raises:
         SettingError: It is not set; the message has its name only.
@@ -90,6 +127,8 @@ def with_secrets(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _secret(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _secret(f"{name}.{key}", one) for key, one in value.items()}
     if not isinstance(value, str) or not value.startswith(_SECRET):
         return value
     variable = value.removeprefix(_SECRET)

@@ -12,9 +12,10 @@ from eddy.kernel.batch import Batch, Gap, encode_ack
 from eddy.kernel.codec import encode
 from eddy.kernel.hop import Inbox, Record
 from eddy.kernel.host import Host
-from eddy.links.driver import Home
+from eddy.links.driver import Home, takes_all
 from eddy.node.programs import SINK, SOURCE, start
-from eddy.node.sinks import SinkRunner
+from eddy.node.sinks import BATCH as WRITTEN_AT_ONCE
+from eddy.node.sinks import BOUND, SinkRunner
 from eddy.node.sources import SourceThread
 
 ENTRY_BYTES = 32768
@@ -44,6 +45,7 @@ class _Sink:
     waiting: deque[Record] = field(default_factory=deque)
     out: dict[str, tuple[Record, bytes]] = field(default_factory=dict)  # key → what is with the driver, and the birth of its numbering
     births: dict[str, bytes] = field(default_factory=dict)
+    born: bool = False  # keys have the birth in them
     told: str = ""
 
 
@@ -126,7 +128,9 @@ class Drivers:
     def _write(self, program: Any) -> _Sink:
         options = program[2]
         driver = lambda: start(program[1], self._code, self._home)  # noqa: E731
-        return _Sink(SinkRunner(driver, options.get("safe"), options.get("silence_ms", 0) / 1000).begin())
+        born = len(program[1]) == 3 and takes_all(program[1])
+        bound = 2 * WRITTEN_AT_ONCE if born else BOUND
+        return _Sink(SinkRunner(driver, options.get("safe"), options.get("silence_ms", 0) / 1000, bound).begin(), born=born)
 
     def _confirm(self, name: str, source: _Source) -> None:
         """Tell a driver what is kept of what the host was given before its last poll.
@@ -154,10 +158,12 @@ class Drivers:
     def _out(self, name: str, sink: _Sink) -> list[tuple[str, bytes]]:
         while sink.waiting:
             record = sink.waiting[0]
-            key = f"{record.stream}/{record.origin}/{record.seq}"
+            birth = sink.births[record.origin]
+            born = f"{birth.hex()}/" if sink.born else ""
+            key = f"{record.stream}/{record.origin}/{born}{record.seq}"
             if not sink.runner.offer(key, record.time_ns, record.value):
                 break
-            sink.out[key] = (sink.waiting.popleft(), sink.births[record.origin])
+            sink.out[key] = (sink.waiting.popleft(), birth)
         upto: tuple[Record, bytes] | None = None
         for key, why in sink.runner.done():
             upto = sink.out.pop(key)

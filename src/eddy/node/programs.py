@@ -16,6 +16,7 @@ from eddy.errors import LinkTimeout, Refused
 from eddy.kernel.charter import Charter
 from eddy.kernel.function import Function
 from eddy.kernel.functions.chain import Chain
+from eddy.kernel.functions.named import Named
 from eddy.kernel.functions.same import Same
 from eddy.links import driver
 from eddy.node.worker import WorkerDriver, WorkerFunction
@@ -37,7 +38,7 @@ def build(program: Any, code: Mapping[bytes, bytes]) -> Function:
     if program[0] == SOURCE:
         return _inside(program[1], program[2])
     if program[0] == SINK:
-        return Same()
+        return Named() if driver.takes_all(program[1]) else Same()
     if len(program) == 4:
         return WorkerFunction(program, code)
     module, name, arguments = program

@@ -3,16 +3,26 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from threading import Condition, Thread
 from typing import Any
 
 from eddy.errors import Refused
-from eddy.links.driver import Sink
+from eddy.links.driver import Sink, Store
 from eddy.node.sources import BACKOFF_S, stop
+
+BOUND = 1024
+"""Samples that wait for a driver."""
+
+BATCH = 16384
+"""Most samples that a driver with `write_all` gets at once."""
 
 
 class SinkRunner:
     """Brings samples out through a driver. What is done is told, so that it is acknowledged only then.
+
+    A driver with `write_all` gets what is in the queue, at most 16,384. The fuller it is, the less of `gather_s` the oldest waits for more:
+    nothing comes from a producer who waits for an acknowledgement, and meanwhile its next batch grows.
 
     Args:
         start: Makes the driver; called again after a failure.
@@ -28,10 +38,10 @@ class SinkRunner:
 
     def __init__(
         self,
-        start: Callable[[], Sink],
+        start: Callable[[], Sink | Store],
         safe: Any = None,
         silence_s: float = 0.0,
-        bound: int = 1024,
+        bound: int = BOUND,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
@@ -42,10 +52,12 @@ class SinkRunner:
         self._queue: deque[tuple[str, int, Any]] = deque()
         self._done: list[tuple[str, str]] = []
         self._changed = Condition()
-        self._driver: Sink | None = None
+        self._driver: Any = None
+        self._since_s = monotonic_s()  # when the oldest in the queue came, or others were written before it
         self._heard_s = monotonic_s()
         self._again_s = self._heard_s  # not before this
         self._wait_s = BACKOFF_S[0]
+        self._idle = True  # as the last turn saw it
         self._closed = False
         self._thread: Thread | None = None
         self.silent = False
@@ -64,6 +76,8 @@ class SinkRunner:
             self._hear()
             if len(self._queue) >= self._bound:
                 return False
+            if not self._queue:
+                self._since_s = self._monotonic_s()
             self._queue.append((key, time_ns, value))
             self._changed.notify_all()
             return True
@@ -93,6 +107,7 @@ class SinkRunner:
         now = self._monotonic_s()
         with self._changed:
             head = self._queue[0] if self._queue else None
+            self._idle = head is None
             quiet_s = now - self._heard_s
             safe = bool(self._silence_s) and quiet_s >= self._silence_s and not self.silent and head is None
         if now < self._again_s:
@@ -104,6 +119,8 @@ class SinkRunner:
                 self._driver = self._start()
             except Exception as error:  # also one that is refused: that says nothing about the sample
                 return self._failed(error)
+        if head is not None and hasattr(self._driver, "write_all"):
+            return self._all(now)
         why = ""
         try:
             if head is not None:
@@ -126,6 +143,39 @@ class SinkRunner:
                 self.silent = self._monotonic_s() - self._heard_s >= self._silence_s  # unless somebody spoke meanwhile
         return 0.0
 
+    def _all(self, now: float) -> float:
+        """Write what is in the queue, or say how long it may wait for more."""
+        with self._changed:
+            batch = list(islice(self._queue, BATCH))
+        wait_s = self._gather(len(batch)) - now
+        if wait_s > 0:
+            return wait_s
+        try:
+            self._driver.write_all(batch)
+        except Exception as error:  # also what it refuses: nobody knows which of them it means
+            return self._failed(error)
+        self.fault, self._wait_s = "", BACKOFF_S[0]
+        with self._changed:
+            for _ in batch:
+                self._queue.popleft()
+            self._done.extend((key, "") for key, _, _ in batch)
+            self._since_s = self._monotonic_s()
+        return 0.0
+
+    def _due(self) -> bool:
+        """Whether there is something to write now, or something came for which nobody has looked how long it may wait."""
+        if self._closed:
+            return True
+        now = self._monotonic_s()
+        if not self._queue or now < self._again_s:
+            return False
+        return self._idle or now >= self._gather(len(self._queue))
+
+    def _gather(self, count: int) -> float:
+        """Until when so many samples wait for more."""
+        waits: float = getattr(self._driver, "gather_s", 0.0)
+        return self._since_s + waits * max(0.0, 1 - count / BATCH)
+
     def _failed(self, error: Exception) -> float:
         self.faults += 1
         self.fault = f"{type(error).__name__}: {error}"
@@ -143,5 +193,5 @@ class SinkRunner:
         while not self._closed:
             wait_s = self.turn()
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or (self._queue and self._monotonic_s() >= self._again_s), wait_s)
+                self._changed.wait_for(self._due, wait_s)
         stop(self._driver)

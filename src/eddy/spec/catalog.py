@@ -387,6 +387,22 @@ class Log(Sink):
     file: str = Field(min_length=1)
 
 
+class Lake(Sink):
+    """Keeps each sample exactly once, in Delta tables.
+
+    Attributes:
+        to: Folder or URL; a folder of the node when None.
+        keep_ms: Age at which whole days of samples are removed; None: never.
+        options: Of an object store, as deltalake names them.
+    """
+
+    program = ("eddy.knowledge.lake", "Lake")
+    driver: Literal["lake"]
+    to: str | None = Field(default=None, min_length=1)
+    keep_ms: Milliseconds | None = Field(default=None, alias="keep")
+    options: dict[str, str] | None = None
+
+
 class OwnSink(Sink, Own):
     """A driver of a person's own."""
 
@@ -431,6 +447,7 @@ AnySink = Annotated[
     | Annotated[Publish, Tag("driver: mqtt")]
     | Annotated[Pin, Tag("driver: gpio")]
     | Annotated[Log, Tag("driver: log")]
+    | Annotated[Lake, Tag("driver: lake")]
     | Annotated[OwnSink, Tag("driver: own")],
     Discriminator(_tag("driver")),
 ]

@@ -1,11 +1,12 @@
 """What runs, as plain data: `[module, class, {arguments}]`, or `[file, class, {arguments}]` for people's own."""
 
-from typing import Any
+from typing import Any, cast
 
 from eddy.spec import conditions
-from eddy.spec.catalog import Features, Filter, Forward, Function, Judge, Model, Own, Rule, Sink, Source, Taken
+from eddy.spec.catalog import Features, Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Taken
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
+from eddy.spec.vocabulary import LEVELS, Level
 
 Program = list[Any]
 
@@ -72,9 +73,32 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
             return {"normal_every": item.normal_every}
         case Rule() | Filter():
             return {"when": conditions.parse(item.when)}
+        case Lake():
+            arguments["streams"] = {one: _described(app, one) for one in item.inputs}
         case Source() if not isinstance(item, Taken):  # others say themselves how often they send
             arguments |= _pace(item)
     return {field: list(value) if isinstance(value, tuple) else value for field, value in arguments.items() if value is not None}
+
+
+def _described(app: App, name: str) -> dict[str, str]:
+    """What is known of a stream: of a source unit, rate, type and scale, of everything how far it may go."""
+    source = app.sources.get(name)
+    said = {"private": _level(app, name, ())}
+    if source is not None:
+        said |= {"unit": source.unit or "", "type": source.type or "", "rate_hz": f"{source.rate_hz:g}" if source.rate_hz else ""}
+        if (scale := getattr(source, "scale", 1)) > 1:
+            said["scale"] = str(scale)
+    return {what: text for what, text in said.items() if text}
+
+
+def _level(app: App, name: str, before: tuple[str, ...]) -> str:
+    """How far what comes out of a source or function may go: as far as its inputs, unless it releases more."""
+    if name in app.sources:
+        return app.sources[name].private
+    function = app.functions[name]
+    if function.releases or name in before:
+        return function.releases or LEVELS[-1]
+    return min((_level(app, one, (*before, name)) for one in function.inputs), key=lambda level: LEVELS.index(cast(Level, level)))
 
 
 def _pace(source: Source) -> dict[str, int]:

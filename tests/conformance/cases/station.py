@@ -11,7 +11,7 @@ from eddy.kernel.clock import ManualClock
 from eddy.kernel.codec import decode
 from eddy.kernel.comm import DataComm
 from eddy.kernel.courier import Courier
-from eddy.kernel.functions import same
+from eddy.kernel.functions import named, same
 from eddy.kernel.hop import Gap, Inbox, Outbox
 from eddy.kernel.journal import FileJournal
 from eddy.kernel.rng import Rng
@@ -200,3 +200,9 @@ def check_what_a_power_cut_leaves_behind_in_a_journal_is_cleared_and_never_read(
     journal.append("a", [b"two"])
     journal.commit()
     assert list(FileJournal("cleared").load()) == [("a", b"later", None, [b"two"])]
+
+
+def check_what_a_sink_for_many_does_is_to_say_whose_it_is():
+    sample = same.Sample("s", "o", 5, 0, 7)
+    assert named.Named().on(sample) == [["s", "o", 5, 7]]
+    assert named.Named().gap(same.Sample("s", "o", 5, 0, Gap(5, 9, "overflow"))) == [["s", "o", 5, "overflow", 9]]

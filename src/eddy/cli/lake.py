@@ -1,0 +1,88 @@
+"""`eddy report`, `eddy insight`, `eddy forget`: what a lake holds, what it says by itself, and what is to leave it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eddy.cli.console import JSON_HELP
+from eddy.cli.query import LAKE_HELP, opened
+
+Where = Annotated[str, typer.Option("--lake", envvar="EDDY_LAKE", metavar="DIR", help=LAKE_HELP)]
+Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)]
+
+
+def report(
+    lake: Where,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page is written.")] = Path("lake.html"),
+    title: Annotated[str, typer.Option(help="Of the page.")] = "What the lake holds",
+    json: Json = None,
+) -> None:
+    """Write one HTML page: streams, their quality, charts, and what is worth a look."""
+    from eddy.cli import console
+    from eddy.dashboard.lake import render
+
+    console.check_writable(output, json)
+    with opened(lake) as here:
+        page = render(here, title)
+        streams = here.streams
+    console.write_text(output, page)
+    console.result_console(json).print(f"{output}: {len(streams)} streams, {len(page.encode()):,} bytes", markup=False)
+    if json is not None:
+        console.write_json(json, {"file": str(output), "streams": streams, "bytes": len(page.encode())})
+
+
+def insight(lake: Where, json: Json = None) -> None:
+    """Say what the series show by themselves: trends, seasons, anomalies, correlations, each with its evidence."""
+    from dataclasses import asdict
+
+    from eddy.cli import console
+    from eddy.knowledge.insight import findings
+
+    console.check_writable(json)
+    with opened(lake) as here:
+        found = findings(here)
+    out = console.result_console(json)
+    for finding in found:
+        evidence = ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in finding.evidence.items())
+        out.print(f"{finding.kind:<12} {finding.text}", markup=False, soft_wrap=True)
+        out.print(f"{'':<12} {evidence}", markup=False, soft_wrap=True, style="dim")
+    if not found:
+        out.print("No trend, season, anomaly or correlation stands out.")
+    if json is not None:
+        console.write_json(json, {"findings": [asdict(finding) for finding in found]})
+
+
+def forget(
+    origin: Annotated[str, typer.Option("--origin", help="Whose samples are to leave: a device, or a person.")],
+    lake: Where,
+    json: Json = None,
+) -> None:
+    """Remove every row of an origin from the tables, with the files and log entries that told of it; then search all that is left.
+
+    Ends with 1 when something still holds the name: values of others, or files that are no part of the lake.
+    """
+    from dataclasses import asdict
+
+    from eddy.cli import console
+    from eddy.errors import SettingError
+    from eddy.knowledge import forget as forgetting
+
+    if "://" in lake:
+        raise SettingError("only a lake in a folder can be searched afterwards: run it where the folder is")
+    console.check_writable(json)
+    done = forgetting.forget(Path(lake).expanduser(), origin)
+    out = console.result_console(json)
+    for table, rows in done.rows.items():
+        out.print(f"{table}: {rows:,} rows removed", markup=False)
+    out.print(f"{done.searched:,} files searched, {len(done.left):,} hold the name" + (":" if done.left else ""), markup=False)
+    for one in done.left:
+        out.print(f"  {one}", markup=False, soft_wrap=True)
+    if json is not None:
+        console.write_json(json, asdict(done))
+    if done.left:
+        raise typer.Exit(1)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)

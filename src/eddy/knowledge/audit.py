@@ -1,0 +1,38 @@
+"""Who has asked what about streams that are not for everybody: a table of the lake like others."""
+
+import getpass
+import time
+from typing import Any
+
+from eddy.knowledge.extra import load
+from eddy.knowledge.tables import Place, Table, moment
+
+
+def audit_schema() -> Any:
+    """Who has asked what, when, about which streams, and how many rows came."""
+    pa = load("pyarrow")
+    names = [("time", moment()), ("who", pa.string()), ("sql", pa.string()), ("streams", pa.list_(pa.string())), ("rows", pa.int64())]
+    return pa.schema([*names, ("day", pa.date32())])
+
+
+def note(place: Place, who: str, sql: str, streams: list[str], rows: int) -> None:
+    """Keep that a query was answered.
+
+    Args:
+        who: The user of this process when empty.
+        streams: Those with a label that it may have read.
+        rows: Of the answer.
+
+    Raises:
+        StorageFull: The lake cannot be written; then the answer is not given, either.
+    """
+    pa = load("pyarrow")
+    now_us = time.time_ns() // 1000
+    schema = audit_schema()
+    day = pa.array([now_us // 86_400_000_000], pa.int32()).cast(pa.date32())
+    told = [pa.array([now_us], moment()), pa.array([who or getpass.getuser()]), pa.array([sql]), pa.array([streams]), pa.array([rows]), day]
+    table = Table(place, "audit", schema)
+    table.append(pa.table([column.cast(one.type) for column, one in zip(told, schema, strict=True)], schema=schema), {})
+    if table.delta.version() % 64 == 0:
+        table.compact(32 << 20)
+        table.checkpoint()

@@ -1,0 +1,288 @@
+"""Answers: SQL over the tables of a lake by DuckDB, which can read these tables and do nothing else.
+
+Each stream is a view of its name, beside `quarantine`, `gaps`, `audit`, and what is worked out when it is asked for: `streams` (what there
+is, with unit, rate, privacy, rows, origins, first and last time) and `quality` (per stream and origin: late, repeated numbers, missing,
+stuck). Three macros are there for time series:
+
+    resample(stream, 'value', INTERVAL 1 MINUTE)      origin, time, n, mean, least, most
+    filled(stream, 'value', INTERVAL 1 MINUTE)        the same with every step; mean is the last known one where there is none, n is 0
+    joined(stream, other, 'value', 'value')           each sample with the last one of another stream before it
+"""
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, TooLarge
+from eddy.knowledge.audit import audit_schema, note
+from eddy.knowledge.extra import load
+from eddy.knowledge.tables import RESERVED, Place, gaps_schema, quarantine_schema
+
+LIMIT_S = 30.0
+MEMORY_MB = 1024
+RESULT_MB = 256
+"""Defaults of a query: how long it may take, what it may need, how large its result may be."""
+
+_VIEWS = ("streams", "quality")
+_OPEN = "cloud"  # the label of what may go anywhere
+_MACROS = (
+    """CREATE MACRO resample(stream, field, step) AS TABLE
+       SELECT origin, time_bucket(step, time) AS time, count(v) AS n, avg(v) AS mean, min(v) AS least, max(v) AS most
+       FROM (SELECT origin, time, COLUMNS(lambda c: c = field) AS v FROM query_table(stream)) GROUP BY ALL ORDER BY ALL""",
+    """CREATE MACRO filled(stream, field, step) AS TABLE
+       WITH known AS (FROM resample(stream, field, step)),
+       steps AS (SELECT origin, unnest(generate_series(min(time), max(time), step)) AS time FROM known GROUP BY origin)
+       SELECT origin, time, coalesce(n, 0) AS n,
+              last_value(mean IGNORE NULLS) OVER (PARTITION BY origin ORDER BY time) AS mean
+       FROM steps LEFT JOIN known USING (origin, time) ORDER BY ALL""",
+    """CREATE MACRO joined(stream, other, field, of_other) AS TABLE
+       SELECT a.origin, a.time, a.v AS value, b.origin AS other_origin, b.time AS other_time, b.v AS other_value
+       FROM (SELECT origin, time, COLUMNS(lambda c: c = field) AS v FROM query_table(stream)) a
+       ASOF LEFT JOIN (SELECT origin, time, COLUMNS(lambda c: c = of_other) AS v FROM query_table(other)) b ON a.time >= b.time
+       ORDER BY ALL""",
+)
+
+
+class Answer:
+    """The rows of a query.
+
+    Attributes:
+        table: As pyarrow.Table.
+        seconds: How long it took.
+    """
+
+    def __init__(self, table: Any, seconds: float) -> None:
+        self.table = table
+        self.seconds = seconds
+
+    def arrow(self) -> Any:
+        """pyarrow.Table."""
+        return self.table
+
+    def pandas(self) -> Any:
+        """pandas.DataFrame; raises ToolMissing without pandas."""
+        load("pandas")
+        return self.table.to_pandas()
+
+    def polars(self) -> Any:
+        """polars.DataFrame; raises ToolMissing without polars."""
+        return load("polars").from_arrow(self.table)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As plain Python."""
+        rows: list[dict[str, Any]] = self.table.to_pylist()
+        return rows
+
+
+class Lake:
+    """A lake as it is now, for reading. What is written later is seen by a new one.
+
+    Args:
+        root: Folder, or URL.
+        options: Of an object store.
+        limit_s: Most seconds of a query.
+        memory_mb: Most MiB that DuckDB takes; nothing is written to the disk when that is too little.
+        result_mb: Most MiB of a result.
+        who: For the audit of queries on labelled streams; the name of the user of this process if empty.
+        threads: Of DuckDB; as many as cores when None.
+
+    Raises:
+        DataError: There is no lake, or a table cannot be read.
+        ToolMissing: The extra `knowledge` is not installed.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        options: dict[str, str] | None = None,
+        limit_s: float = LIMIT_S,
+        memory_mb: int = MEMORY_MB,
+        result_mb: int = RESULT_MB,
+        who: str = "",
+        threads: int | None = None,
+    ) -> None:
+        self._place = Place(str(root), options or {})
+        self._limit_s = limit_s
+        self._result_bytes = result_mb << 20
+        self._who = who
+        names = self._place.names()
+        if not names:
+            raise DataError(f"there is no lake at {root}: name the folder that a sink with the driver lake writes to")
+        self._duck = load("duckdb").connect(":memory:")
+        self.labels: dict[str, str] = {}
+        self._about: dict[str, dict[str, str]] = {}
+        self._columns: dict[str, list[str]] = {}
+        self.streams = [name for name in names if name not in RESERVED]
+        files: list[str] = []
+        for name in names:
+            files += self._show(name)
+        for name, schema in (("quarantine", quarantine_schema()), ("gaps", gaps_schema()), ("audit", audit_schema())):
+            if name not in names:
+                self._duck.register(name, schema.empty_table())
+        self._duck.execute(f"CREATE VIEW streams AS {self._streams_view()}")
+        self._duck.execute(f"CREATE VIEW quality AS {self._quality_view()}")
+        for macro in _MACROS:
+            self._duck.execute(macro)
+        self._confine(files, memory_mb, threads)
+
+    def query(self, sql: str) -> Answer:
+        """Run one statement that reads.
+
+        Raises:
+            BadInput: No SQL, or about something that is not here.
+            NotAllowed: It does something else than reading these tables, or there are several.
+            OverLimit: It took more time or memory than it may.
+            TooLarge: Its result is larger than it may be.
+        """
+        self._check(sql)
+        about = self._touches(sql)
+        timer = threading.Timer(self._limit_s, self._duck.interrupt)
+        timer.daemon = True
+        begin = time.perf_counter()
+        timer.start()
+        try:
+            table = self._collect(sql)
+        except (load("duckdb").Error, load("pyarrow").ArrowException, OSError, RuntimeError, MemoryError) as error:
+            raise self._said(error) from None
+        finally:
+            timer.cancel()
+        seconds = time.perf_counter() - begin
+        if labelled := sorted(name for name in about if self.labels.get(name, _OPEN) != _OPEN):
+            note(self._place, self._who, sql, labelled, table.num_rows)
+        return Answer(table, seconds)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._duck.close()
+
+    def __enter__(self) -> "Lake":
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.close()
+
+    def _show(self, name: str) -> list[str]:
+        """Make the view of a table; returns its files when they are here."""
+        delta = load("deltalake")
+        try:
+            table = delta.DeltaTable(self._place.where(name), storage_options=dict(self._place.options) or None)
+        except Exception as error:
+            raise DataError(
+                f"the table {name} cannot be read ({_first_line(error)}): after a power cut, start the node that writes it first"
+            ) from None
+        about = dict(table.metadata().configuration)
+        self.labels[name] = about.get("eddy.private", _OPEN)
+        self._about[name] = about
+        self._columns[name] = [one.name for one in table.schema().fields]
+        files = [str(file) for file in table.file_uris()]
+        if self._place.folder is None or not files:
+            self._duck.register(name, table.to_pyarrow_dataset())
+            return []
+        source = f"read_parquet({_list(files)}, union_by_name = true, hive_partitioning = true, hive_types = {{'day': DATE}})"
+        here = {row[0] for row in self._duck.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608 - quoted
+        columns = ", ".join(_quoted(one) for one in self._columns[name] if one in here)
+        self._duck.execute(f"CREATE VIEW {_quoted(name)} AS SELECT {columns} FROM {source}")  # noqa: S608 - quoted
+        return files
+
+    def _confine(self, files: Sequence[str], memory_mb: int, threads: int | None) -> None:
+        """From here on: these files, no others, no network, no extensions, no variables of Python, and no way back."""
+        settings = {
+            "memory_limit": f"'{memory_mb}MiB'",
+            "temp_directory": "''",
+            "parquet_metadata_cache": "true",
+            "python_enable_replacements": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "TimeZone": "'UTC'",
+            "allowed_paths": _list(files),
+            "enable_external_access": "false",
+            "lock_configuration": "true",
+        }
+        if threads is not None:
+            self._duck.execute(f"SET threads = {int(threads)}")
+        for name, value in settings.items():
+            self._duck.execute(f"SET {name} = {value}")
+
+    def _check(self, sql: str) -> None:
+        duck = load("duckdb")
+        try:
+            sql.encode()
+            statements = self._duck.extract_statements(sql)
+        except (duck.Error, UnicodeEncodeError) as error:
+            raise BadInput(f"this is no SQL: {error}") from None
+        if len(statements) != 1:
+            raise NotAllowed(f"one statement at a time; here are {len(statements)}")
+        if statements[0].type != duck.StatementType.SELECT:
+            raise NotAllowed("a query only reads: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
+
+    def _collect(self, sql: str) -> Any:
+        """The result, batch by batch, so that it cannot be larger than it may."""
+        pa = load("pyarrow")
+        reader = self._duck.sql(sql).to_arrow_reader(65_536)
+        batches, size = [], 0
+        for batch in reader:
+            size += batch.nbytes
+            if size > self._result_bytes:
+                raise TooLarge(f"the result is larger than {self._result_bytes >> 20} MiB: ask for fewer rows or columns, or aggregate")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, reader.schema)
+
+    def _said(self, error: Exception) -> EddyError:
+        """What to tell people; behind Arrow an error of DuckDB is a text."""
+        duck, text = load("duckdb"), str(error)
+        if isinstance(error, duck.InterruptException) or "INTERRUPT" in text:
+            return OverLimit(f"the query took more than {self._limit_s:g} s: ask for less, or give it more time")
+        if isinstance(error, duck.OutOfMemoryException | MemoryError) or "Out of Memory" in text:
+            return OverLimit("the query needs more memory than it may: ask for less, or give it more")
+        if isinstance(error, duck.PermissionException) or "Permission Error" in text:
+            return NotAllowed(f"a query reads the tables of the lake and nothing else ({_first_line(error)})")
+        return BadInput(f"the query cannot be answered: {error}")
+
+    def _touches(self, sql: str) -> set[str]:
+        """The tables that a query may read: those that it names anywhere, and all of them when it asks for the whole."""
+        words = {word.lower() for word in re.findall(r"[A-Za-z0-9_.@-]+", sql)}
+        every = words & {*_VIEWS, "query", "query_table", "columns"}
+        return {name for name in self.labels if every or name.lower() in words or name.lower() in sql.lower()}
+
+    def _streams_view(self) -> str:
+        parts = []
+        for name in self.streams:
+            about = self._about[name]
+            said = ", ".join(f"{_text(about.get('eddy.' + what))} AS {what}" for what in ("unit", "rate_hz", "type", "private"))
+            counted = "count(*) AS rows, count(DISTINCT origin) AS origins, min(time) AS first, max(time) AS last"
+            parts.append(f"SELECT {_text(name)} AS stream, {said}, {counted} FROM {_quoted(name)}")  # noqa: S608 - quoted
+        return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
+
+    def _quality_view(self) -> str:
+        parts = []
+        for name in self.streams:
+            value, stuck = "", "0"
+            if "value" in self._columns[name]:
+                value = ", value, lag(value) OVER (PARTITION BY origin ORDER BY seq) AS before"
+                stuck = "count(*) FILTER (value = before)"
+            of = f"stream = {_text(name)} AND gaps.origin = s.origin"
+            missing = f"any_value((SELECT coalesce(sum(last - first + 1), 0) FROM gaps WHERE {of}))"  # noqa: S608 - quoted
+            counted = "count(*) AS rows, count(*) FILTER (late) AS late, count(*) - count(DISTINCT (birth, seq)) AS doubled"
+            rows = f"SELECT origin, seq, birth, late{value} FROM {_quoted(name)}"  # noqa: S608 - quoted
+            said = f"SELECT {_text(name)} AS stream, origin, {counted}, {missing} AS missing, {stuck} AS unchanged"
+            parts.append(f"{said} FROM ({rows}) s GROUP BY origin")
+        return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str | None) -> str:
+    return "NULL::VARCHAR" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def _list(texts: Sequence[str]) -> str:
+    return "[" + ", ".join(_text(text) for text in texts) + "]"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,72 @@
+"""`eddy query`, `report`, `insight`, `forget`, as a person uses them."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from lakes import sample
+from typer.testing import CliRunner
+
+from eddy.cli.main import app
+from eddy.knowledge.lake import Lake
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    samples = [sample(i, {"n": i, "text": f"a|{i},"}, origin=("pump", "fan-4711")[i % 2]) for i in range(4)]
+    Lake(to=str(tmp_path / "lake")).write_all(samples)
+    return tmp_path / "lake"
+
+
+def said(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def test_rows_come_in_every_format(root: Path) -> None:
+    sql = "SELECT n, text, time FROM room ORDER BY n LIMIT 2"
+    ask = ("query", sql, "--lake", str(root), "--format")
+    expected = ["0", "a|0,", "2026-01-01T00:00:00+00:00"]
+    assert list(csv.reader(io.StringIO(said(*ask, "csv"))))[:2] == [["n", "text", "time"], expected]
+    assert json.loads(said(*ask, "json").splitlines()[1]) == {"n": 1, "text": "a|1,", "time": "2026-01-01T00:00:01+00:00"}
+    assert said(*ask, "markdown").splitlines()[2] == "| 0 | a\\|0, | 2026-01-01T00:00:00+00:00 |"
+    assert "a|1," in said(*ask, "table")
+    arrow = CliRunner().invoke(app, [*ask, "arrow"]).stdout_bytes
+    assert pa.ipc.open_stream(arrow).read_all()["n"].to_pylist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("sql", "options"),
+    [
+        ("COPY room TO 'x.csv'", []),
+        ("SELECT * FROM 'x.csv'", []),
+        ("nonsense", []),
+        ("SELECT sum(sin(a.range)) FROM range(10000000) a, range(10000000) b", ["--limit-s", "0.2"]),
+        ("SELECT 1", ["--format", "xml"]),
+    ],
+)
+def test_what_a_query_may_not_do_ends_with_one_message(root: Path, sql: str, options: list[str]) -> None:
+    result = CliRunner().invoke(app, ["query", sql, "--lake", str(root), *options])
+    assert result.exit_code == 1 and "Traceback" not in result.output and "(code" in result.stderr
+
+
+def test_a_report_is_written(root: Path, tmp_path: Path) -> None:
+    assert json.loads(said("report", "--lake", str(root), "-o", str(tmp_path / "r.html"), "--json", "-"))["streams"] == ["room"]
+    assert "room" in (tmp_path / "r.html").read_text()
+
+
+def test_insight_says_when_nothing_stands_out(root: Path) -> None:
+    assert "stands out" in said("insight", "--lake", str(root))
+    assert json.loads(said("insight", "--lake", str(root), "--json", "-")) == {"findings": []}
+
+
+def test_forgetting_tells_what_is_gone_and_what_still_holds_the_name(root: Path) -> None:
+    (root / "note.txt").write_text("fan-4711 was here")
+    done = json.loads(said("forget", "--origin", "fan-4711", "--lake", str(root), "--json", "-", code=1))
+    assert (done["rows"], done["left"]) == ({"room": 2}, ["note.txt"])
+    (root / "note.txt").unlink()
+    assert "0 hold the name" in said("forget", "--origin", "fan-4711", "--lake", str(root))

@@ -1,0 +1,187 @@
+"""Answers from a lake: what a query says, and what it cannot do."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from lakes import START_NS, rows, sample
+
+from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, TooLarge
+from eddy.knowledge.lake import Lake as Sink
+from eddy.knowledge.query import Lake
+
+SECRET = "the secret of another file"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "secret.txt").write_text(SECRET)
+    (folder / "secret.csv").write_text(f"a\n{SECRET}\n")
+    lake = Sink(to=str(folder / "lake"), streams={"ward": {"private": "gateway"}, "room": {"unit": "Cel", "rate_hz": "1"}})
+    lake.write_all([sample(i, {"temp": i, "hum": 2.0 * i}, origin="ab"[i % 2]) for i in range(0, 120)])
+    lake.write_all([sample(i, i) for i in range(120, 130)])
+    lake.write_all([sample(i, i, "ward") for i in range(130, 140)])
+    lake.write_all([sample(140, "x", "ward"), ("record/record/abcdef/141", START_NS, ["room", "a", 500, "overflow", 509])])
+    return folder / "lake"
+
+
+def test_each_stream_is_a_view_and_rows_from_before_a_column_have_nothing_there(root: Path) -> None:
+    with Lake(root) as lake:
+        assert lake.query("SELECT count(*) AS n, sum(temp) AS t, sum(value) AS v FROM room").rows() == [
+            {"n": 130, "t": sum(range(120)), "v": sum(range(120, 130))}
+        ]
+        names = {row["name"] for row in lake.query("SHOW TABLES").rows()}
+        assert names == {"room", "ward", "quarantine", "gaps", "audit", "streams", "quality"}
+
+
+def test_the_catalog_says_what_there_is(root: Path) -> None:
+    with Lake(root) as lake:
+        room = lake.query("FROM streams WHERE stream = 'room'").rows()[0]
+        assert (room["unit"], room["rate_hz"], room["rows"], room["origins"]) == ("Cel", "1", 130, 2)
+        assert room["first"].timestamp() == START_NS / 10**9
+        quality = lake.query("FROM quality WHERE stream = 'room' AND origin = 'a'").rows()[0]
+        assert (quality["missing"], quality["doubled"], quality["late"]) == (10, 0, 0)
+
+
+def test_the_answer_is_arrow(root: Path) -> None:
+    with Lake(root) as lake:
+        assert lake.query("SELECT DISTINCT origin FROM room ORDER BY 1").arrow().to_pydict() == {"origin": ["a", "b"]}
+
+
+def test_series_are_resampled_filled_and_joined(root: Path) -> None:
+    with Lake(root) as lake:
+        minute = lake.query("FROM resample('room', 'temp', INTERVAL 1 MINUTE) WHERE origin = 'a' LIMIT 1").rows()[0]
+        assert (minute["n"], minute["mean"], minute["least"], minute["most"]) == (30, 29.0, 0, 58)
+        filled = lake.query("FROM filled('room', 'temp', INTERVAL 1 SECOND) WHERE origin = 'b' LIMIT 3").rows()
+        assert [(row["n"], row["mean"]) for row in filled] == [(1, 1.0), (0, 1.0), (1, 3.0)]
+        joined = lake.query("FROM joined('ward', 'room', 'value', 'value') LIMIT 1").rows()[0]
+        assert (joined["value"], joined["other_value"]) == (130, 129)
+
+
+FORBIDDEN = [
+    "SELECT * FROM read_text('{here}/secret.txt')",
+    "SELECT * FROM read_blob('{here}/*')",
+    "SELECT * FROM '{here}/secret.csv'",
+    "SELECT * FROM read_csv('{here}/secret.csv')",
+    "SELECT * FROM read_csv_auto('{here}/secret.csv')",
+    "SELECT * FROM sniff_csv('{here}/secret.csv')",
+    "SELECT * FROM glob('{here}/*')",
+    "SELECT * FROM read_json('{here}/lake/room/_delta_log/00000000000000000000.json')",
+    "SELECT * FROM read_parquet('{here}/lake/room/../../secret.csv')",
+    "SELECT * FROM query('SELECT * FROM read_text(''{here}/secret.txt'')')",
+    "WITH a AS (SELECT * FROM read_text('{here}/secret.txt')) SELECT * FROM a",
+    "SELECT (SELECT content FROM read_text('{here}/secret.txt'))",
+    "COPY room TO '{here}/out.csv'",
+    "COPY (SELECT 1) TO '{file}'",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO '{here}/out.csv'",
+    "EXPORT DATABASE '{here}/out'",
+    "ATTACH '{here}/out.db'",
+    "CREATE TABLE t AS SELECT 1",
+    "CREATE OR REPLACE VIEW room AS SELECT 1",
+    "DROP VIEW room",
+    "INSERT INTO room VALUES (1)",
+    "DELETE FROM room",
+    "SET memory_limit = '100GB'",
+    "SET enable_external_access = true",
+    "RESET lock_configuration",
+    "PRAGMA memory_limit = '100GB'",
+    "INSTALL httpfs",
+    "LOAD '{here}/secret.txt'",
+    "CALL pragma_version()",
+    "SELECT 1; DROP VIEW room",
+    "SELECT 1; SELECT 2",
+    "PREPARE p AS SELECT 1",
+    "USE memory",
+    "BEGIN",
+    "SELECT * FROM read_parquet('https://example.org/a.parquet')",
+    "SELECT * FROM SECRET",
+    "",
+]
+
+
+@pytest.mark.parametrize("sql", FORBIDDEN)
+def test_a_query_reads_the_tables_and_nothing_else(root: Path, sql: str) -> None:
+    before = sorted(root.parent.rglob("*"))
+    some_file = next(root.glob("room/day=*/*.parquet"))
+    content = some_file.read_bytes()
+    with Lake(root) as lake:
+        with pytest.raises((NotAllowed, BadInput)) as refused:
+            lake.query(sql.format(here=root.parent, file=some_file))
+        assert SECRET not in str(refused.value)
+        assert lake.query("SELECT count(*) AS n FROM room").rows() == [{"n": 130}]
+    assert sorted(root.parent.rglob("*")) == before
+    assert some_file.read_bytes() == content
+
+
+WORDS = """
+SELECT FROM COPY TO ATTACH room ( ) * , ; 1 'x' INSTALL httpfs read_text glob query WITH AS INSERT INTO VALUES DROP VIEW SET PRAGMA EXPLAIN
+CREATE TABLE t CALL EXPORT DATABASE DETACH UPDATE DELETE memory_limit = secret.txt '../secret.txt' read_text('{here}/secret.txt')
+'{here}/secret.csv' '{here}/out.csv'
+"""
+words = st.sampled_from(WORDS.split())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(words, max_size=8).map(" ".join) | st.text(max_size=40))
+@example("\x00")
+@example("SELECT '\ud800'")
+def test_no_text_makes_a_query_do_anything_else(root: Path, sql: str) -> None:
+    before = sorted(root.parent.rglob("*"))
+    with Lake(root, limit_s=2, memory_mb=64, threads=1) as lake:
+        try:
+            said = str(lake.query(sql.replace("{here}", str(root.parent))).rows())
+        except EddyError as error:
+            said = str(error)
+    assert SECRET not in said
+    assert [file for file in sorted(root.parent.rglob("*")) if "audit" not in file.parts] == [
+        file for file in before if "audit" not in file.parts
+    ]
+
+
+def test_variables_of_the_program_cannot_be_read(root: Path) -> None:
+    import pyarrow as pa
+
+    hidden = pa.table({"a": [SECRET]})
+    with Lake(root) as lake, pytest.raises(BadInput, match="hidden does not exist"):
+        lake.query("SELECT * FROM hidden")
+    assert hidden.num_rows == 1
+
+
+def test_a_query_ends_at_its_limit_of_time(root: Path) -> None:
+    with Lake(root, limit_s=0.3) as lake:
+        with pytest.raises(OverLimit, match=r"more than 0\.3 s"):
+            lake.query("SELECT sum(sin(a.range) * cos(b.range)) FROM range(10000000) a, range(10000000) b")
+        assert lake.query("SELECT 1 AS one").rows() == [{"one": 1}]
+
+
+def test_a_query_ends_at_its_limit_of_memory_and_nothing_is_spilled(root: Path) -> None:
+    with Lake(root, memory_mb=64) as lake, pytest.raises(OverLimit, match="more memory"):
+        lake.query("SELECT list(range::VARCHAR || 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx') FROM range(50000000)")
+
+
+def test_a_result_that_is_too_large_is_refused(root: Path) -> None:
+    with Lake(root, result_mb=1) as lake, pytest.raises(TooLarge, match="1 MiB"):
+        lake.query("SELECT * FROM range(100000000)")
+
+
+def test_queries_on_labelled_streams_are_kept(root: Path) -> None:
+    def asked() -> list[str]:
+        return [row["sql"] for row in rows(root, "audit")] if (root / "audit").exists() else []
+
+    before = asked()
+    with Lake(root, who="ann") as lake:
+        lake.query("SELECT 1")
+        lake.query("SELECT max(temp) FROM room")
+        assert asked() == before
+        for sql in ("SELECT max(value) FROM ward", "FROM resample('ward', 'value', INTERVAL 1 MINUTE)", "FROM query_table('wa' || 'rd')"):
+            lake.query(sql)
+            assert asked()[-1:] == [sql] or sql in asked()
+    with Lake(root) as lake:
+        assert lake.query("SELECT DISTINCT who FROM audit WHERE list_contains(streams, 'ward')").rows()[0]["who"]
+
+
+def test_where_nothing_is_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no lake"):
+        Lake(tmp_path)
