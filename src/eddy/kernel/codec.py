@@ -28,6 +28,20 @@ _NULL = 0xF6
 _SIMPLE = {_FALSE: False, _TRUE: True, _NULL: None}
 
 
+def _is_strict() -> bool:
+    """Whether this interpreter takes as UTF-8 what RFC 3629 does; MicroPython lets overlong forms and surrogates pass."""
+    for wrong in (b"\xc0\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf0\x80\x80\x80", b"\xf4\x90\x80\x80"):
+        try:
+            str(wrong, "utf-8")
+            return False
+        except UnicodeError:
+            pass
+    return True
+
+
+_STRICT = _is_strict()
+
+
 def encode(value: object) -> bytes:
     """The one encoding of `value`.
 
@@ -183,7 +197,7 @@ def _put_text(out: bytearray, value: str) -> None:
         raw = value.encode()
     except UnicodeError:  # CPython; MicroPython encodes surrogates without a word
         raise CodecError("text with a surrogate") from None
-    if not _is_utf8(raw):
+    if not (_STRICT or _is_utf8(raw)):
         raise CodecError("text with a surrogate")
     _put_head(out, TEXT, len(raw))
     out.extend(raw)
@@ -217,9 +231,12 @@ def _take(view: memoryview, offset: int, depth: int, views: bool) -> tuple[objec
         return (part if views else bytes(part)), at + argument
     if major == TEXT:
         raw = bytes(view[at : at + argument])
-        if not _is_utf8(raw):
-            raise CodecError("invalid UTF-8", offset)
-        return str(raw, "utf-8"), at + argument
+        try:
+            if _STRICT or _is_utf8(raw):
+                return str(raw, "utf-8"), at + argument
+        except UnicodeError:
+            pass
+        raise CodecError("invalid UTF-8", offset)
     if major <= MAP:
         if depth == 0:
             raise CodecError("more than %d containers inside each other" % MAX_DEPTH, offset)
@@ -268,7 +285,7 @@ def _take_map(view: memoryview, length: int, at: int, depth: int, views: bool) -
 
 
 def _is_utf8(raw: bytes) -> bool:
-    """Whether `raw` is UTF-8 by RFC 3629; MicroPython's own check lets overlong forms and surrogates pass."""
+    """Whether `raw` is UTF-8 by RFC 3629."""
     at = 0
     size = len(raw)
     while at < size:

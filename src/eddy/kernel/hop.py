@@ -208,6 +208,10 @@ class Outbox:
         """How many numbers are not acknowledged: the samples kept, and the missing ones that a gap record will report."""
         return self._next - self._floor
 
+    def size(self) -> int:
+        """Bytes of the samples kept."""
+        return self._bytes
+
     def meta(self) -> dict[object, object]:
         """The meta for a copy of the store; that in the store itself may know of fewer acknowledgements."""
         return self._meta(self._reserved)
@@ -345,8 +349,8 @@ class Inbox:
         self._open: dict[tuple[str, str], tuple[int, int, bytes]] = {}
         self._due: dict[tuple[str, str], bool] = {}  # acknowledgements to send
 
-    def offer(self, data: bytes | memoryview) -> list[Record]:
-        """The records of a batch that are new, in order, gaps included.
+    def offer(self, data: "bytes | memoryview | Batch") -> list[Record]:
+        """The records of a batch (its bytes, or what was read of them) that are new, in order, gaps included.
 
         A batch of a lower term, or of another store of the origin, gives none; its sender learns why from the acknowledgement. Another
         store is heard once it names the one before as its parent and begins above the numbers of that: a compare-and-swap, so that what
@@ -357,7 +361,7 @@ class Inbox:
         Raises:
             CodecError, SampleError: malformed. Nothing has changed.
         """
-        batch = Batch(data)
+        batch = data if isinstance(data, Batch) else Batch(data)
         key = (batch.stream, batch.origin)
         term, upto, birth = self._open.get(key) or self._committed.get(key) or (batch.term, -1, batch.birth)
         self._due[key] = True

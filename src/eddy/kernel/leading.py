@@ -90,6 +90,7 @@ class Leading:
         self.lagging: list[str] = []
         self.refused: list[tuple[str, str]] = []
         self._waiting: list[list[Any]] = []  # entries to be
+        self._load = (0, 0)  # samples and bytes of inputs in them
         self._lazy: list[list[Any]] = []
         self._writing: list[list[Any]] = []
         # Index, outputs up to it, acknowledgements that it causes, samples of a driver. At first nothing is known to be committed.
@@ -146,11 +147,12 @@ class Leading:
             self._revision = charter.revision
             self._waiting.append([CHARTER, charter.sealed, 0])
 
-    def feed(self, readings: "list[Any]", time_ns: int) -> bool:
-        """What a driver has read, [[time_ns, value] ...], none for the end of its data; False when it cannot be taken now."""
+    def feed(self, readings: "list[Any]", time_ns: int, size: int = 0) -> bool:
+        """What a driver has read, [[time_ns, value] ...] of so many bytes, none for the end of its data; False when it cannot be taken."""
         if self.fenced or self._assignment.stop or self._busy():
             return False
         self._waiting.append([READ, readings, time_ns])
+        self._load = (self._load[0] + len(readings), self._load[1] + size)
         return True
 
     def take(self, data: bytes | memoryview, time_ns: int) -> None:
@@ -168,6 +170,7 @@ class Leading:
             self._answer(batch.origin, repeated)
         elif not self._assignment.stop and not self._busy():
             self._waiting.append([INPUT, bytes(data), time_ns])
+            self._load = (self._load[0] + len(batch.records), self._load[1] + len(data))
 
     def acked(self, consumer: str, ack: bytes) -> None:
         """A consumer has outputs. It takes effect at once, and is logged with the next entry: a follower may know less about this.
@@ -236,7 +239,7 @@ class Leading:
     def order(self, now_ms: int, time_ns: int) -> None:
         """Turn what is waiting into `entries`; nothing any more once somebody has heard of a later owner."""
         if self.fenced:
-            self._waiting, self._lazy = [], []
+            self._waiting, self._lazy, self._load = [], [], (0, 0)
             return
         every_ms = self.replica.instance.function.every_ms
         if every_ms and not self._assignment.stop and not self._busy() and (self._due is None or now_ms >= self._due):
@@ -244,7 +247,7 @@ class Leading:
             self._due = now_ms + every_ms
         if self._waiting or len(self._lazy) >= LAZY:
             self._writing = self._lazy + self._waiting
-            self._lazy, self._waiting = [], []
+            self._lazy, self._waiting, self._load = [], [], (0, 0)
             self.entries = [joined(entry, 1) if entry[0] == INPUT else encode(entry) for entry in self._writing]
 
     def written(self) -> None:
@@ -258,7 +261,7 @@ class Leading:
             acks = self.replica.apply(entry)
             self._effects.append((self.replica.index, self.replica.emitted, [], self.replica.taken))
             if acks:
-                self._answer(Batch(entry[1], True).origin, acks)
+                self._answer(read_ack(acks[0])[1], acks)
         self._commit()
 
     def speak(self, now_ms: int) -> "list[tuple[str, bytes]]":
@@ -328,4 +331,4 @@ class Leading:
             self._answers.extend(messages)
 
     def _busy(self) -> bool:
-        return self.replica.full() or self.replica.index + len(self._waiting) - self._committed >= self._ahead
+        return self.replica.full(*self._load) or self.replica.index + len(self._waiting) - self._committed >= self._ahead

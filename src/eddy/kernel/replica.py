@@ -34,6 +34,7 @@ CHARTER = 12  # another revision of what it is: sealed bytes
 CAPACITY = 65536  # records kept for a consumer; beyond, the oldest become a gap
 MAX_BYTES = 16 << 20  # likewise, in bytes
 FULL = 32768  # unacknowledged outputs at which no more inputs are taken
+FULL_BYTES = MAX_BYTES // 2  # likewise, in bytes
 
 
 class Replica:
@@ -132,9 +133,9 @@ class Replica:
         """Who has sent inputs."""
         return sorted({key[1] for key in self._inbox.positions()})
 
-    def full(self) -> bool:
-        """Whether a consumer is so far behind that no more inputs should be taken."""
-        return any(box.pending() >= FULL for box in self.outboxes.values())
+    def full(self, samples: int = 0, size: int = 0) -> bool:
+        """Whether a consumer is so far behind that no more inputs should be taken, when so many samples and bytes wait to be applied."""
+        return any(box.pending() + samples >= FULL or box.size() + size >= FULL_BYTES for box in self.outboxes.values())
 
     def pending(self) -> int:
         """Outputs that some consumer has not acknowledged yet."""

@@ -4,11 +4,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from eddy.errors import EddyError
 from eddy.kernel.assignment import ACK, BATCH, message, read
-from eddy.kernel.batch import Batch, Gap, encode_ack
+from eddy.kernel.batch import LOST, OVERFLOW, Batch, Gap, encode_ack
 from eddy.kernel.codec import encode
 from eddy.kernel.hop import Inbox, Record
 from eddy.kernel.host import Host
@@ -22,6 +23,8 @@ ENTRY_BYTES = 32768
 """What a driver has read at once: an entry of a log holds it, and a record of the hop at most 65,535 bytes."""
 
 _HEAD_BYTES = 5  # of a list
+_SHARE = 4  # entries of one source in a turn: the others wait so long, and all of them for the commit
+_AT_ONCE = 256  # samples in one
 
 
 def door(instance: str) -> str:
@@ -33,7 +36,7 @@ def door(instance: str) -> str:
 class _Source:
     thread: SourceThread
     fed: int  # samples that the host has been given, those of earlier included
-    waiting: list[list[Any]] = field(default_factory=list)
+    waiting: list[tuple[list[Any], int]] = field(default_factory=list)  # entries, and their bytes
     told: str = ""
     over: bool = False
 
@@ -78,7 +81,11 @@ class Drivers:
                 return
             batch = Batch(parts[2])
             sink.births[batch.origin] = batch.birth
-            sink.waiting.extend(record for record in sink.inbox.offer(parts[2]) if not isinstance(record.value, Gap))
+            for record in sink.inbox.offer(batch):
+                if not isinstance(record.value, Gap):
+                    sink.waiting.append(record)
+                elif record.value.reason in (OVERFLOW, LOST):
+                    self._host.incident("lost", batch.origin, f"samples {record.seq} to {record.value.last}: {record.value.reason}")
             sink.inbox.commit()
             sink.runner.hear()
         except EddyError:
@@ -145,25 +152,21 @@ class Drivers:
             source.thread.keep(self._host.kept(name))
 
     def _feed(self, name: str, source: _Source) -> None:
-        while True:
+        for _ in range(_SHARE):
             if not source.waiting:
-                source.waiting = _fitting([[time_ns, value] for time_ns, value in source.thread.take()])
-            if not source.waiting or not self._host.feed(name, source.waiting[0], time.time_ns()):
+                source.waiting = _fitting([[time_ns, value] for time_ns, value in source.thread.take(_AT_ONCE)])
+            if not source.waiting or not self._host.feed(name, source.waiting[0][0], time.time_ns(), source.waiting[0][1]):
                 break
-            source.fed += len(source.waiting.pop(0))
+            source.fed += len(source.waiting.pop(0)[0])
         if source.thread.ended and not source.waiting and not source.over:
             source.over = self._host.feed(name, [], time.time_ns())
         self._complain(name, source, source.thread.fault)
 
     def _out(self, name: str, sink: _Sink) -> list[tuple[str, bytes]]:
-        while sink.waiting:
-            record = sink.waiting[0]
-            birth = sink.births[record.origin]
-            born = f"{birth.hex()}/" if sink.born else ""
-            key = f"{record.stream}/{record.origin}/{born}{record.seq}"
-            if not sink.runner.offer(key, record.time_ns, record.value):
-                break
-            sink.out[key] = (sink.waiting.popleft(), birth)
+        named = [(self._key(sink, record), record.time_ns, record.value) for record in islice(sink.waiting, sink.runner.room())]
+        for key, _, _ in named[: sink.runner.offer_all(named)]:
+            record = sink.waiting.popleft()
+            sink.out[key] = (record, sink.births[record.origin])
         upto: tuple[Record, bytes] | None = None
         for key, why in sink.runner.done():
             upto = sink.out.pop(key)
@@ -175,21 +178,24 @@ class Drivers:
         record, birth = upto
         return [(record.origin, message(ACK, door(name), encode_ack(record.stream, record.origin, birth, record.term, record.seq)))]
 
+    def _key(self, sink: _Sink, record: Record) -> str:
+        born = f"{sink.births[record.origin].hex()}/" if sink.born else ""
+        return f"{record.stream}/{record.origin}/{born}{record.seq}"
+
     def _complain(self, name: str, driver: _Source | _Sink, fault: str) -> None:
         if fault and fault != driver.told:
             self._host.incident("fault", name, fault)
         driver.told = fault
 
 
-def _fitting(readings: list[Any]) -> list[list[Any]]:
-    """Lists of readings that fit into an entry each."""
-    out: list[list[Any]] = []
-    room = 0
+def _fitting(readings: list[Any]) -> list[tuple[list[Any], int]]:
+    """Lists of readings that fit into an entry each, and their bytes."""
+    out: list[tuple[list[Any], int]] = []
     for reading in readings:
         size = len(encode(reading))
-        if size > room or not out:
-            out.append([])
-            room = ENTRY_BYTES - _HEAD_BYTES
-        out[-1].append(reading)
-        room -= size
+        if not out or size + out[-1][1] > ENTRY_BYTES - _HEAD_BYTES:
+            out.append(([], 0))
+        last, before = out.pop()
+        last.append(reading)
+        out.append((last, before + size))
     return out

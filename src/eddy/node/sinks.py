@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Condition, Thread
 from typing import Any
@@ -72,15 +72,24 @@ class SinkRunner:
 
     def offer(self, key: str, time_ns: int, value: Any) -> bool:
         """One more sample to bring out; False when the queue is full: offer it again later."""
+        return self.offer_all([(key, time_ns, value)]) == 1
+
+    def offer_all(self, samples: Sequence[tuple[str, int, Any]]) -> int:
+        """Several; returns how many there was room for, the first ones."""
+        if not samples:
+            return 0
         with self._changed:
             self._hear()
-            if len(self._queue) >= self._bound:
-                return False
-            if not self._queue:
+            taken = samples[: max(0, self._bound - len(self._queue))]
+            if taken and not self._queue:
                 self._since_s = self._monotonic_s()
-            self._queue.append((key, time_ns, value))
+            self._queue.extend(taken)
             self._changed.notify_all()
-            return True
+            return len(taken)
+
+    def room(self) -> int:
+        """Samples that can be offered now."""
+        return max(0, self._bound - len(self._queue))
 
     def hear(self) -> None:
         """Whoever decides about this sink lives, although it has nothing to say."""
