@@ -47,6 +47,7 @@ class _Sample:
     seq: int
     time_ns: int
     value: Any
+    fault: str = ""  # why its source could not decode it
 
 
 @dataclass
@@ -145,8 +146,8 @@ class Lake:
             is_new = sample.number > positions[sample.sender]
             value = sample.value
             try:
-                if isinstance(value, dict) and "quarantine" in value:
-                    raise Unfit(str(value["quarantine"]))
+                if sample.fault:
+                    raise Unfit(sample.fault)
                 if scale > 1:
                     value = _measured(value, scale)
                 if not _MIN_NS <= sample.time_ns <= _MAX_NS:
@@ -189,8 +190,7 @@ class Lake:
         unfit = [(sample, why) for sample, why in unfit if sample.number > stream.table.position(sample.sender)]
         rows = []
         for sample, why in unfit:
-            value = sample.value
-            told = isinstance(value, dict) and "quarantine" in value
+            value, told = sample.value, bool(sample.fault)
             at_ns = sample.time_ns if _MIN_NS <= sample.time_ns <= _MAX_NS else 0
             rows.append(
                 {
@@ -259,6 +259,8 @@ def _read(key: str, time_ns: int, value: Any) -> tuple[_Sample, list[Any] | None
         stream, origin, seq, held = value[:4]
         if len(value) == 5:
             return _Sample(sender, int(number), stream, origin, seq, time_ns, None), [held, value[4]]
+        if isinstance(held, dict) and "quarantine" in held:
+            return _Sample(sender, int(number), stream, origin, seq, time_ns, held, str(held["quarantine"]) or "no reason was given"), None
         if isinstance(held, dict) and held.keys() - {"key"} == {"from", "value"}:  # as a source says who measured it
             origin, held = str(held["from"] or origin), held["value"]
         return _Sample(sender, int(number), stream, origin, seq, time_ns, held), None

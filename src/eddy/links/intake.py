@@ -18,6 +18,8 @@ PAYLOAD_BYTES = 16 << 20
 _PATIENCE_S = 0.5
 _LINGER_S = 0.002  # for more to come: a node takes what was read every 10 ms, and being woken for each message costs more than it
 
+_OURS = {"from", "quarantine"}  # what a sender calls so must not pass for what a source says
+
 Samples = list[tuple[int, Any]]
 Message = tuple[Samples, int, Any]
 """Its samples, its bytes, its receipt."""
@@ -99,7 +101,7 @@ class Intake:
         if few:
             time.sleep(_LINGER_S)
         with self._changed:
-            out = self._queue.popleft()
+            out = [*self._queue.popleft()]  # whoever offered it may still count it
             while self._queue and len(out) + len(self._queue[0]) <= AT_ONCE:
                 out += self._queue.popleft()
             return out
@@ -140,8 +142,8 @@ class Intake:
 class Opened:
     """Samples of messages as a source gives them on, in a form.
 
-    A sample is its value; `{"from": origin, "value": value}` where it is known who measured it, and with `"key"` where the form says what
-    tells one from the other. A message that cannot be decoded is a sample, too: see `eddy.links.decoders.quarantined`.
+    A sample is its value; `{"from": origin, "value": value}` where it is known who measured it, or where a value has such names itself,
+    and with `"key"` where the form says what tells one from the other. A message that cannot be decoded is a sample, too: see `eddy.links.decoders.quarantined`.
 
     Args:
         form: Of the messages.
@@ -176,7 +178,7 @@ class Opened:
                 who = origin  # noqa: PLW2901
             if self._form.unique:
                 value = {"key": key, "from": who, "value": value}  # noqa: PLW2901
-            elif who is not None:
+            elif who is not None or (isinstance(value, dict) and not _OURS.isdisjoint(value)):
                 value = {"from": who, "value": value}  # noqa: PLW2901
             samples.append((now_ns if at is None else at, value))
         return samples, ""
