@@ -21,6 +21,7 @@ from running import Running
 from senders import Mosquitto
 
 POWER = Path(__file__).with_name("power")
+TORN = ("entry", "data")
 STREAMS = ("heard", "posted", "talked")
 
 
@@ -107,7 +108,7 @@ def cuts(folder: Path, count: int, seed: int, within: Path | None = None, safe: 
             told(site.app, site.senders, chance.randrange(20, 200))
             if within and number % 3 == 0:
                 node = site.app.pids()["gw"]
-                within.touch()
+                within.write_text(TORN[number // 3 % 2])
                 site.app.until(lambda node=node: state(node) == {"T"}, 30)  # type: ignore[misc]
                 within.unlink()
             site.cut()
