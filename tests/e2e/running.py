@@ -6,23 +6,38 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+import eddy
 from eddy.cli.client import Hub
 from eddy.errors import EddyError
 from eddy.hub.view import FunctionView
 
+_LOOK_S = 0.01
+
 
 class Running:
-    """A context manager; ends as Ctrl-C does."""
+    """A context manager; ends as Ctrl-C does.
 
-    def __init__(self, folder: Path, app: str, *options: str) -> None:
+    Args:
+        folder: Where it lives.
+        app: Text of its file.
+        options: Of `eddy up`.
+        patience_s: Within which it must run.
+    """
+
+    def __init__(self, folder: Path, app: str, *options: str, patience_s: float = 90) -> None:
         self.folder = folder
+        self._patience_s = patience_s
         folder.mkdir(exist_ok=True)
         (folder / "eddy.yaml").write_text(app, encoding="utf-8")
         self._log = (folder / "up.log").open("ab")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("EDDY_")}
+        # The app runs elsewhere, with the same Eddy as this test.
+        paths = [*environment.get("PYTHONPATH", "").split(os.pathsep), str(Path(eddy.__file__).parents[1])]
+        environment["PYTHONPATH"] = os.pathsep.join(str(Path(path).resolve()) for path in paths if path)
         command = [sys.executable, "-m", "eddy", "up", "--port", "0", *options]
         (folder / ".eddy" / "hub" / "api.url").unlink(missing_ok=True)
         self.process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
@@ -32,7 +47,7 @@ class Running:
         url = self.folder / ".eddy" / "hub" / "api.url"
         self.until(lambda: url.exists() and bool(url.read_text()), 60)
         self.hub = Hub(url.read_text())
-        self.until(lambda: b"Ctrl-C ends" in (self.folder / "up.log").read_bytes(), 90)
+        self.until(lambda: b"Ctrl-C ends" in (self.folder / "up.log").read_bytes(), self._patience_s)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -54,8 +69,8 @@ class Running:
                 pass
             said = (self.folder / "up.log").read_text(errors="replace")
             assert self.process.poll() is None and time.monotonic() < end, said[-3000:]
-            self.process.poll()
-            os.sched_yield()
+            with suppress(subprocess.TimeoutExpired):  # others need the processor
+                self.process.wait(_LOOK_S)
 
     def function(self, instance: str) -> FunctionView:
         """As the hub sees it."""
@@ -77,6 +92,12 @@ class Running:
         """Of what a sink has written."""
         path = self.folder / file
         return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def kill(self, name: str) -> None:
+        """A hub or node, without a warning; wait until it is started again."""
+        before = self.pids()[name]
+        os.kill(before, signal.SIGKILL)
+        self.until(lambda: self.pids().get(name, before) != before, 30)
 
     def pids(self) -> dict[str, int]:
         """Of hub and nodes, by name."""

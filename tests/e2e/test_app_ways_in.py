@@ -1,15 +1,7 @@
-"""Nodes that take in what others send are killed, again and again: whoever was told that something is kept finds it, once."""
+"""A node that takes in what a broker has is killed, again and again: what the broker has acknowledged is there as well, once."""
 
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import threading
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from running import Running
+from senders import Mosquitto
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -27,78 +20,15 @@ app: ways-in
 nodes:
   gw: {tier: gateway}
 sources:
-  took: {at: gw, unique: id, SOURCE}
+  took: {at: gw, unique: id, driver: mqtt, to: "mqtt://127.0.0.1:PORT", topic: plant/+/temp}
 sinks:
   record: {from: took, at: gw, driver: log, file: record.jsonl}
 """
 KILLS = 3
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-def kill(app: Running) -> None:
-    """The gateway; it is started again."""
-    before = app.pids()["gw"]
-    os.kill(before, signal.SIGKILL)
-    app.until(lambda: app.pids().get("gw", before) != before, 20)
-
-
 def keys(file: Path) -> Counter[int]:
     return Counter(json.loads(line)["value"]["key"] for line in file.read_text().splitlines())
-
-
-class Poster(threading.Thread):
-    """Posts numbers, some at once, and again until it is told that they are kept."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
-        self.url, self.kept, self.going, self.again = f"http://127.0.0.1:{port}/", 0, True, 0
-
-    def run(self) -> None:
-        while self.going:
-            numbers = range(self.kept, self.kept + 1 + self.kept % 9)
-            body = json.dumps([{"id": number} for number in numbers]).encode()
-            try:
-                with urllib.request.urlopen(self.url, body, timeout=10) as said:
-                    assert json.load(said)["kept"] == len(numbers)
-            except OSError:  # HTTPError is one, too
-                self.again += 1
-                continue
-            self.kept = numbers[-1] + 1
-
-
-def test_what_was_answered_over_http_is_there_once_however_often_the_node_is_killed(tmp_path: Path) -> None:
-    port = free_port()
-    with Running(tmp_path / "app", APP.replace("SOURCE", f'driver: http, listen: "127.0.0.1:{port}"')) as app:
-        poster = Poster(port)
-        poster.start()
-        for number in range(1, KILLS + 1):
-            app.until(lambda number=number: poster.kept > 150 * number, 40)  # type: ignore[misc]
-            kill(app)
-        app.until(lambda: poster.kept > 150 * (KILLS + 1), 40)
-        poster.going = False
-        poster.join()
-        app.until(lambda: app.lines("record.jsonl") >= poster.kept, 40)
-    found = keys(tmp_path / "app" / "record.jsonl")
-    assert poster.again >= KILLS  # else nothing was cut off
-    assert set(found) >= set(range(poster.kept)) and set(found.values()) == {1}
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[int]:
-    if not shutil.which("mosquitto"):
-        pytest.skip("mosquitto, a broker that keeps what comes for a node that is away, is not installed here")
-    port, file = free_port(), tmp_path / "mosquitto.conf"
-    file.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\n")
-    process = subprocess.Popen([str(shutil.which("mosquitto")), "-c", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    yield port
-    process.kill()
-    process.wait()
 
 
 class Publisher:
@@ -129,10 +59,9 @@ class Publisher:
         self.client.loop_stop()
 
 
-def test_what_the_broker_or_the_node_acknowledged_is_there_once_however_often_the_node_is_killed(tmp_path: Path, broker: int) -> None:
-    source = f'driver: mqtt, to: "mqtt://127.0.0.1:{broker}", topic: "plant/+/temp"'
-    with Running(tmp_path / "app", APP.replace("SOURCE", source)) as app:
-        publisher = Publisher(broker)
+def test_what_the_broker_or_the_node_acknowledged_is_there_once_however_often_the_node_is_killed(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker") as broker, Running(tmp_path / "app", APP.replace("PORT", str(broker.port))) as app:
+        publisher = Publisher(broker.port)
 
         def reached(receipts: int) -> bool:
             if publisher.next - len(publisher.receipts) < 100 or not publisher.receipts:
@@ -143,7 +72,7 @@ def test_what_the_broker_or_the_node_acknowledged_is_there_once_however_often_th
         first = publisher.next
         for number in range(1, KILLS + 1):
             app.until(lambda number=number: reached(200 * number), 40)  # type: ignore[misc]
-            kill(app)
+            app.kill("gw")
         app.until(lambda: reached(200 * (KILLS + 1)), 40)
         app.until(lambda: len(publisher.acknowledged) == publisher.next, 10)
         publisher.close()

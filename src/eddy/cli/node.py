@@ -38,20 +38,22 @@ def run(
     from eddy.cli.joining import join
     from eddy.errors import SettingError
     from eddy.node.service import read_device, serve
+    from eddy.security import keyfile
     from eddy.security.identity import Identity
 
     check_writable(json)
     place = folder or Path(f"eddy-{name}")
     identity = Identity.load_or_create(place / "identity", name)
     out = progress_console()
-    if identity.expires() is None:
+    known = place / "hub.endpoint"
+    if identity.expires() is None or not known.exists():
         token = join_token.read_text(encoding="utf-8").strip() if join_token else os.environ.get("EDDY_JOIN_TOKEN", "")
         if not token:
             raise SettingError(f"{name} has not joined yet: make a token with eddy node token --node {name}, and name its file")
         with client.connect(hub, token_file) as there:
-            (place / "hub.endpoint").write_text(join(there, identity, token), encoding="utf-8")
+            keyfile.write(known, join(there, identity, token).encode(), replace=True)
         out.print(f"{name} has joined the hub at {hub}", markup=False)
-    others = [(place / "hub.endpoint").read_text(encoding="utf-8")]
+    others = [known.read_text(encoding="utf-8")]
     out.print(f"node {name} at {listen}; Ctrl-C ends", markup=False)
     serve(name, place, endpoint(listen), others, identity, tier, dict(read_device(text) for text in device or []))
     out.print("stopped; what is kept stays in " + str(place), markup=False)

@@ -1,7 +1,6 @@
 """Driver `mqtt` of a source: takes in messages, and acknowledges each to the broker when it is kept."""
 
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from hashlib import sha256
@@ -15,6 +14,7 @@ from eddy.links.driver import Home
 from eddy.links.intake import SAMPLES, Intake, Message, Opened, Samples
 from eddy.links.mqtt import broker_address
 from eddy.links.mqtt_line import Line
+from eddy.security import keyfile
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
@@ -247,15 +247,8 @@ def _name(home: Home | None, to: str, topics: list[str]) -> str:
     if home is None:
         return made
     file = Path(home.folder) / f"mqtt-{sha256(repr((to.rpartition('@')[2], topics)).encode()).hexdigest()[:12]}.id"
-    if file.exists():
-        return file.read_text().strip()
-    scratch = file.with_suffix(".new")
-    with scratch.open("w") as out:
-        out.write(made)
-        out.flush()
-        os.fsync(out.fileno())
-    scratch.replace(file)
-    return made
+    keyfile.write(file, made.encode(), replace=False)
+    return file.read_text().strip()
 
 
 def _embedded(host: str, port: int) -> Any:

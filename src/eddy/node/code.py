@@ -5,6 +5,8 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Thread
 
+from eddy.security import keyfile
+
 LIMIT = 1 << 20
 """Bytes of a file."""
 
@@ -13,7 +15,7 @@ class Code(Mapping[bytes, bytes]):
     """{SHA-256: source}, kept in a folder.
 
     Args:
-        folder: Where they are kept.
+        folder: Where they are kept; what a power cut has torn there is fetched again.
         fetch: Asks the hub for one by its SHA-256; None when it does not answer. Called in a thread.
     """
 
@@ -22,7 +24,8 @@ class Code(Mapping[bytes, bytes]):
         self._fetch = fetch
         self._asked: dict[bytes, Thread] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        self._here = {bytes.fromhex(file.name): file.read_bytes() for file in folder.iterdir() if len(file.name) == 64}
+        sources = [file.read_bytes() for file in folder.iterdir() if len(file.name) == 64]
+        self._here = {sha256(source).digest(): source for source in sources}
 
     def want(self, digest: bytes) -> None:
         """Fetch it, unless it is here or on its way."""
@@ -33,7 +36,7 @@ class Code(Mapping[bytes, bytes]):
     def _get(self, digest: bytes) -> None:
         source = self._fetch(digest)
         if source is not None and len(source) <= LIMIT and sha256(source).digest() == digest:
-            (self._folder / digest.hex()).write_bytes(source)
+            keyfile.write(self._folder / digest.hex(), source, replace=True)
             self._here[digest] = source
 
     def __getitem__(self, digest: bytes) -> bytes:

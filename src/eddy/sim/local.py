@@ -15,6 +15,7 @@ from typing import Any
 
 from eddy.errors import DeviceFailed, SettingError
 from eddy.fabric.mesh import free_endpoint
+from eddy.security import keyfile
 from eddy.security.identity import Identity
 from eddy.security.signing import SigningKey
 from eddy.sim.devices import Device
@@ -214,8 +215,7 @@ class Local:
         """Where a node listens: a free port at first run, the same from then on, so that others find it again."""
         file = self.folder / "endpoints" / name
         if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(free_endpoint("tls"))
+            keyfile.write(file, free_endpoint("tls").encode(), replace=False)
         return file.read_text()
 
     def _process(self, name: str, command: list[str]) -> Process:
