@@ -1,13 +1,20 @@
 """Answers from a lake: what a query says, and what it cannot do."""
 
+import os
+import pwd
+import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from lakes import START_NS, rows, sample
 
+from eddy.dashboard.lake import render
 from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, TooLarge
+from eddy.knowledge.insight import findings
 from eddy.knowledge.lake import Lake as Sink
 from eddy.knowledge.query import Lake
 
@@ -19,6 +26,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("here")
     (folder / "secret.txt").write_text(SECRET)
     (folder / "secret.csv").write_text(f"a\n{SECRET}\n")
+    parquet.write_table(pa.table({"a": [SECRET]}), folder / "secret.parquet")
     lake = Sink(to=str(folder / "lake"), streams={"ward": {"private": "gateway"}, "room": {"unit": "Cel", "rate_hz": "1"}})
     lake.write_all([sample(i, {"temp": i, "hum": 2.0 * i}, origin="ab"[i % 2]) for i in range(0, 120)])
     lake.write_all([sample(i, i) for i in range(120, 130)])
@@ -98,6 +106,44 @@ FORBIDDEN = [
     "SELECT * FROM read_parquet('https://example.org/a.parquet')",
     "SELECT * FROM SECRET",
     "",
+    "SELECT * FROM '{here}/secret.parquet'",
+    "SELECT * FROM '{file}'",
+    "SELECT * FROM read_parquet('{file}')",
+    "SELECT * FROM parquet_scan('{here}/lake/wa' || 'rd/**')",
+    "SELECT * FROM parquet_metadata('{file}')",
+    "SELECT * FROM read_duckdb('{here}/out.db')",
+    "SELECT * FROM system.main.read_text('{here}/secret.txt')",
+    "DESCRIBE '{here}/secret.csv'",
+    "SUMMARIZE '{file}'",
+    "/* room */ SELECT * FROM read_text(/* ward */'{here}/secret.txt') -- room",
+    'WITH "{here}/secret.csv" AS (SELECT 1 AS a) SELECT * FROM "{here}/secret.csv"',
+    "SELECT * FROM (WITH \"{file}\" AS (SELECT 1) SELECT 1), '{file}'",
+    "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT * FROM read_text(''{here}/secret.txt'')'))",
+    "SELECT * FROM query('SELECT * FROM wa' || 'rd')",
+    "SELECT * FROM enable_logging(storage = 'file', storage_path = '{here}/out')",
+    "SELECT * FROM enable_profiling(save_location = '{here}/out.json')",
+    "SELECT * FROM checkpoint()",
+    "SELECT * FROM duckdb_settings()",
+    "SELECT * FROM duckdb_secrets()",
+    "SELECT * FROM duckdb_views()",
+    "SELECT * FROM sqlite_master",
+    "SELECT * FROM add_grammar_extension('x')",
+    "SELECT * FROM '/proc/self/environ'",
+    "SELECT * FROM read_text('/proc/self/environ')",
+    "SELECT getenv('HOME')",
+    "WITH gone AS (DELETE FROM room RETURNING *) SELECT * FROM gone",
+    "WITH new AS (INSERT INTO audit VALUES (1) RETURNING *) SELECT * FROM new",
+    "MERGE INTO room USING ward ON true WHEN MATCHED THEN DELETE",
+    "DETACH memory",
+    "VACUUM",
+    "EXECUTE p",
+    "SET VARIABLE x = 1",
+    "CREATE MACRO resample(a) AS TABLE SELECT 1",
+    "CREATE SECRET s (TYPE s3)",
+    "IMPORT DATABASE '{here}'",
+    "COMMENT ON VIEW room IS 'x'",
+    "SELECT " + "+".join(["1"] * 990),
+    "SELECT " + "(" * 5000 + "1" + ")" * 5000,
 ]
 
 
@@ -141,12 +187,55 @@ def test_no_text_makes_a_query_do_anything_else(root: Path, sql: str) -> None:
 
 
 def test_variables_of_the_program_cannot_be_read(root: Path) -> None:
-    import pyarrow as pa
-
     hidden = pa.table({"a": [SECRET]})
     with Lake(root) as lake, pytest.raises(BadInput, match="hidden does not exist"):
         lake.query("SELECT * FROM hidden")
     assert hidden.num_rows == 1
+
+
+def _log(lake: Path) -> Path:
+    return lake / "room" / "_delta_log" / "00000000000000000001.json"
+
+
+@pytest.mark.parametrize("way", ["absolute", "upwards", "uri", "symlink to the file", "symlink to its folder", "symlink to the table"])
+def test_a_log_that_points_outside_the_lake_is_refused(root: Path, tmp_path: Path, way: str) -> None:
+    """The rows beyond are those of another lake, so that nothing but the place is wrong."""
+    lake, beyond = tmp_path / "lake", tmp_path / "beyond"
+    for one in (lake, beyond):
+        Sink(to=str(one)).write_all([sample(1, 1)])
+    log, other = _log(lake), next(beyond.glob("room/*/*.parquet"))
+    own = next(lake.glob("room/*/*.parquet"))
+    name = str(own.relative_to(lake / "room"))
+    if way == "symlink to the file":
+        own.unlink()
+        own.symlink_to(other)
+    elif way == "symlink to its folder":
+        shutil.rmtree(own.parent)
+        other.rename(other.with_name(own.name))
+        own.parent.symlink_to(other.parent)
+    elif way == "symlink to the table":
+        shutil.rmtree(lake / "room")
+        (lake / "room").symlink_to(beyond / "room")
+    else:
+        there = {"absolute": str(other), "upwards": f"../../{other.relative_to(tmp_path)}", "uri": other.as_uri()}[way]
+        assert name in log.read_text()
+        log.write_text(log.read_text().replace(name, there))
+    with pytest.raises((NotAllowed, DataError)):
+        Lake(lake).query("SELECT * FROM room")
+
+
+@pytest.mark.parametrize("name", ["a site*", "what?", "it's", "Zähler"])
+def test_a_folder_of_any_name_is_read(tmp_path: Path, name: str) -> None:
+    Sink(to=str(tmp_path / name)).write_all([sample(1, 1)])
+    with Lake(tmp_path / name) as here:
+        assert here.query("SELECT value FROM room").rows() == [{"value": 1}]
+
+
+def test_a_stream_that_is_called_like_a_table_of_the_lake_has_its_own(tmp_path: Path) -> None:
+    Sink(to=str(tmp_path)).write_all([sample(1, 1, "Audit"), sample(2, 2, "resample"), sample(3, 3, "range")])
+    with Lake(tmp_path) as here:
+        assert [here.query(f"SELECT value FROM {name}").rows()[0]["value"] for name in ("Audit_", "resample", "range")] == [1, 2, 3]
+        assert here.query("FROM audit").rows() == []
 
 
 def test_a_query_ends_at_its_limit_of_time(root: Path) -> None:
@@ -166,20 +255,77 @@ def test_a_result_that_is_too_large_is_refused(root: Path) -> None:
         lake.query("SELECT * FROM range(100000000)")
 
 
-def test_queries_on_labelled_streams_are_kept(root: Path) -> None:
-    def asked() -> list[str]:
-        return [row["sql"] for row in rows(root, "audit")] if (root / "audit").exists() else []
+def _asked(root: Path) -> list[tuple[str, str, int | None]]:
+    found = rows(root, "audit") if (root / "audit").exists() else []
+    return [(row["who"], row["sql"], row["rows"]) for row in sorted(found, key=lambda row: row["time"])]
 
-    before = asked()
-    with Lake(root, who="ann") as lake:
-        lake.query("SELECT 1")
-        lake.query("SELECT max(temp) FROM room")
-        assert asked() == before
-        for sql in ("SELECT max(value) FROM ward", "FROM resample('ward', 'value', INTERVAL 1 MINUTE)", "FROM query_table('wa' || 'rd')"):
-            lake.query(sql)
-            assert asked()[-1:] == [sql] or sql in asked()
+
+OPEN = [
+    "SELECT 1",
+    "SELECT max(temp) FROM room",
+    "FROM resample('room', 'temp', INTERVAL 1 MINUTE)",
+    "SELECT 'ward' AS ward FROM room",
+    "FROM audit",
+    "SHOW TABLES",
+]
+LABELLED = [
+    "SELECT max(value) FROM ward",
+    "SELECT 1 WHERE EXISTS (FROM memory.main.WARD)",
+    "FROM resample('ward', 'value', INTERVAL 1 MINUTE)",
+    "FROM filled('wa' || 'rd', 'value', INTERVAL 1 MINUTE)",
+    "FROM resample(step := INTERVAL 1 MINUTE, stream := 'wa' || 'rd', field := 'value')",
+    "FROM joined('room', 'ward', 'value', 'value')",
+    "FROM query_table('wa' || 'rd')",
+    "FROM query_table(['ward'])",
+    "DESCRIBE ward",
+    "SUMMARIZE ward",
+    "SHOW ward",
+    "FROM streams",
+    "FROM quality",
+    "FROM quarantine",
+    "FROM gaps",
+    "WITH ward AS (FROM ward) FROM ward",
+    "TABLE ward",
+]
+
+
+@pytest.mark.parametrize("sql", OPEN)
+def test_queries_on_open_streams_are_not_kept(root: Path, sql: str) -> None:
+    before = _asked(root)
     with Lake(root) as lake:
-        assert lake.query("SELECT DISTINCT who FROM audit WHERE list_contains(streams, 'ward')").rows()[0]["who"]
+        lake.query(sql)
+    assert _asked(root) == before
+
+
+@pytest.mark.parametrize("sql", LABELLED)
+def test_queries_on_labelled_streams_are_kept(root: Path, sql: str) -> None:
+    before = _asked(root)
+    with Lake(root, who="ann") as lake:
+        count = lake.query(sql).table.num_rows
+    assert _asked(root) == [*before, ("ann", sql, count)]
+
+
+def test_an_error_that_says_a_labelled_value_is_kept_too(root: Path) -> None:
+    sql = "SELECT error('it is ' || value) FROM ward WHERE value = '131'"
+    with Lake(root, who="eve") as lake, pytest.raises(BadInput):
+        lake.query(sql)
+    assert _asked(root)[-1] == ("eve", sql, None)
+
+
+def test_nobody_can_ask_under_another_name_by_the_environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+    with Lake(root) as lake:
+        lake.query("SELECT count(*) FROM ward")
+    assert _asked(root)[-1][0] == pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_what_insight_and_the_report_read_of_labelled_streams_is_kept(root: Path) -> None:
+    for read in (findings, lambda lake: render(lake, "x")):
+        before = len(_asked(root))
+        with Lake(root, who="ann") as lake:
+            read(lake)
+        assert any("'ward'" in sql for _, sql, _ in _asked(root)[before:])
 
 
 def test_where_nothing_is_it_says_so(tmp_path: Path) -> None:

@@ -22,14 +22,20 @@ def query(
     memory: Annotated[int, typer.Option("--memory", min=16, max=1_048_576, help="Most MiB it may need.")] = 1024,
 ) -> None:
     """Ask the lake. A query reads the tables and nothing else, within its limits of time and memory."""
-    from eddy.errors import SettingError
+    from eddy.cli import limits
+    from eddy.errors import BadInput, SettingError
+    from eddy.knowledge.query import RESULT_MB
 
     form = "json" if json else form
     if form not in FORMATS:
         raise SettingError(f"{form!r} is no format: choose one of {', '.join(FORMATS)}")
-    with opened(lake, limit_s=limit_s, memory_mb=memory) as here:
-        answer = here.query(sql).arrow()
-    _write(answer, form)
+    with opened(lake, limit_s=limit_s, memory_mb=memory) as here, limits.memory(memory + RESULT_MB):
+        with limits.time(limit_s):
+            answer = here.query(sql).arrow()
+        try:
+            _write(answer, form)
+        except OverflowError as error:
+            raise BadInput(f"there is a time in the answer that cannot be written ({error}): cast it to text") from None
 
 
 def opened(lake: str, **limits: Any) -> "Lake":

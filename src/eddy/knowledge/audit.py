@@ -1,6 +1,7 @@
 """Who has asked what about streams that are not for everybody: a table of the lake like others."""
 
-import getpass
+import os
+import pwd
 import time
 from typing import Any
 
@@ -15,13 +16,13 @@ def audit_schema() -> Any:
     return pa.schema([*names, ("day", pa.date32())])
 
 
-def note(place: Place, who: str, sql: str, streams: list[str], rows: int) -> None:
-    """Keep that a query was answered.
+def note(place: Place, who: str, sql: str, streams: list[str], rows: int | None) -> None:
+    """Keep that somebody has asked.
 
     Args:
-        who: The user of this process when empty.
+        who: The user that this process belongs to when empty.
         streams: Those with a label that it may have read.
-        rows: Of the answer.
+        rows: Of the answer; None when there was an error in its place.
 
     Raises:
         StorageFull: The lake cannot be written; then the answer is not given, either.
@@ -30,9 +31,24 @@ def note(place: Place, who: str, sql: str, streams: list[str], rows: int) -> Non
     now_us = time.time_ns() // 1000
     schema = audit_schema()
     day = pa.array([now_us // 86_400_000_000], pa.int32()).cast(pa.date32())
-    told = [pa.array([now_us], moment()), pa.array([who or getpass.getuser()]), pa.array([sql]), pa.array([streams]), pa.array([rows]), day]
+    told = [
+        pa.array([now_us], moment()),
+        pa.array([who or _user()]),
+        pa.array([sql]),
+        pa.array([streams]),
+        pa.array([rows], pa.int64()),
+        day,
+    ]
     table = Table(place, "audit", schema)
     table.append(pa.table([column.cast(one.type) for column, one in zip(told, schema, strict=True)], schema=schema), {})
     if table.delta.version() % 64 == 0:
         table.compact(32 << 20)
         table.checkpoint()
+
+
+def _user() -> str:
+    """Of this process, as the system knows it: what the environment says can be anything."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

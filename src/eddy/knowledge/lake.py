@@ -133,7 +133,7 @@ class Lake:
 
     def _write_stream(self, name: str, samples: list[_Sample], received_us: int) -> list[tuple[_Sample, str]]:
         """Append what is new and fits; returns what does not fit."""
-        stream = self._table(name + "_" if name in RESERVED else name)
+        stream = self._table(name + "_" if name.lower() in RESERVED else name)
         positions = {sender: stream.table.position(sender) for sender in {sample.sender for sample in samples}}
         known = stream.table.kinds() or {}
         said = self._declared.get(name, {})

@@ -9,12 +9,14 @@ stuck). Three macros are there for time series:
     joined(stream, other, 'value', 'value')           each sample with the last one of another stream before it
 """
 
+import json
 import re
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, TooLarge
 from eddy.knowledge.audit import audit_schema, note
@@ -26,7 +28,11 @@ MEMORY_MB = 1024
 RESULT_MB = 256
 """Defaults of a query: how long it may take, what it may need, how large its result may be."""
 
-_VIEWS = ("streams", "quality")
+_EVERY = ("streams", "quality", "quarantine", "gaps")  # show something of every stream
+_NAMING = {"query_table": 1, "resample": 1, "filled": 1, "joined": 2}  # table functions that read what so many first arguments name
+_HARMLESS = ("range", "generate_series", "unnest", "json_each", "json_tree")  # table functions that read nothing
+_CATALOG = "information_schema"
+_AGAIN_S = 0.1  # an interrupt that comes while a query is planned is forgotten
 _OPEN = "cloud"  # the label of what may go anywhere
 _MACROS = (
     """CREATE MACRO resample(stream, field, step) AS TABLE
@@ -116,9 +122,15 @@ class Lake:
         self._about: dict[str, dict[str, str]] = {}
         self._columns: dict[str, list[str]] = {}
         self.streams = [name for name in names if name not in RESERVED]
-        files: list[str] = []
-        for name in names:
-            files += self._show(name)
+        if len({name.lower() for name in names}) < len(names):
+            raise DataError(f"tables of {root} differ in upper and lower case only: rename one of {', '.join(names)}")
+        tables = {name: self._open(name) for name in names}
+        self._confine([file for _, files in tables.values() for file in files], memory_mb, threads)
+        for name, (table, files) in tables.items():
+            try:
+                self._show(name, table, files)
+            except load("duckdb").Error as error:
+                raise _unreadable(name, error) from None
         for name, schema in (("quarantine", quarantine_schema()), ("gaps", gaps_schema()), ("audit", audit_schema())):
             if name not in names:
                 self._duck.register(name, schema.empty_table())
@@ -126,7 +138,6 @@ class Lake:
         self._duck.execute(f"CREATE VIEW quality AS {self._quality_view()}")
         for macro in _MACROS:
             self._duck.execute(macro)
-        self._confine(files, memory_mb, threads)
 
     def query(self, sql: str) -> Answer:
         """Run one statement that reads.
@@ -137,22 +148,21 @@ class Lake:
             OverLimit: It took more time or memory than it may.
             TooLarge: Its result is larger than it may be.
         """
-        self._check(sql)
-        about = self._touches(sql)
-        timer = threading.Timer(self._limit_s, self._duck.interrupt)
-        timer.daemon = True
+        about = sorted(name for name in self._touches(self._read(sql)) if self.labels.get(name, _OPEN) != _OPEN)
+        over = threading.Event()
         begin = time.perf_counter()
-        timer.start()
+        threading.Thread(target=self._end, args=(over,), name="query-limit", daemon=True).start()
+        rows: int | None = None
         try:
             table = self._collect(sql)
+            rows = table.num_rows
         except (load("duckdb").Error, load("pyarrow").ArrowException, OSError, RuntimeError, MemoryError) as error:
             raise self._said(error) from None
         finally:
-            timer.cancel()
-        seconds = time.perf_counter() - begin
-        if labelled := sorted(name for name in about if self.labels.get(name, _OPEN) != _OPEN):
-            note(self._place, self._who, sql, labelled, table.num_rows)
-        return Answer(table, seconds)
+            over.set()
+            if about:  # what was not answered may have said something all the same: in its error
+                note(self._place, self._who, sql, about, rows)
+        return Answer(table, time.perf_counter() - begin)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -164,28 +174,37 @@ class Lake:
     def __exit__(self, *about: object) -> None:
         self.close()
 
-    def _show(self, name: str) -> list[str]:
-        """Make the view of a table; returns its files when they are here."""
+    def _open(self, name: str) -> tuple[Any, list[str]]:
+        """A table, and its files when they are here; whatever its log says, they are below the folder of the lake."""
         delta = load("deltalake")
         try:
             table = delta.DeltaTable(self._place.where(name), storage_options=dict(self._place.options) or None)
         except Exception as error:
-            raise DataError(
-                f"the table {name} cannot be read ({_first_line(error)}): after a power cut, start the node that writes it first"
-            ) from None
+            raise _unreadable(name, error) from None
         about = dict(table.metadata().configuration)
         self.labels[name] = about.get("eddy.private", _OPEN)
         self._about[name] = about
         self._columns[name] = [one.name for one in table.schema().fields]
-        files = [str(file) for file in table.file_uris()]
-        if self._place.folder is None or not files:
+        root = self._place.folder
+        if root is None:
+            return table, []
+        files = [unquote(file) for file in table.file_uris()]
+        for file in files:
+            if not Path(file).resolve().is_relative_to(root.resolve()):
+                raise NotAllowed(
+                    f"the table {name} names the file {file}, which is not in the lake: remove the table, or copy its file there"
+                )
+        return table, files
+
+    def _show(self, name: str, table: Any, files: Sequence[str]) -> None:
+        """Make the view of a table."""
+        if not files:
             self._duck.register(name, table.to_pyarrow_dataset())
-            return []
-        source = f"read_parquet({_list(files)}, union_by_name = true, hive_partitioning = true, hive_types = {{'day': DATE}})"
+            return
+        source = f"read_parquet({_list(_exact(files))}, union_by_name = true, hive_partitioning = true, hive_types = {{'day': DATE}})"
         here = {row[0] for row in self._duck.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608 - quoted
         columns = ", ".join(_quoted(one) for one in self._columns[name] if one in here)
         self._duck.execute(f"CREATE VIEW {_quoted(name)} AS SELECT {columns} FROM {source}")  # noqa: S608 - quoted
-        return files
 
     def _confine(self, files: Sequence[str], memory_mb: int, threads: int | None) -> None:
         """From here on: these files, no others, no network, no extensions, no variables of Python, and no way back."""
@@ -197,7 +216,7 @@ class Lake:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "TimeZone": "'UTC'",
-            "allowed_paths": _list(files),
+            "allowed_paths": _list([*files, *_exact(files)]),
             "enable_external_access": "false",
             "lock_configuration": "true",
         }
@@ -206,17 +225,75 @@ class Lake:
         for name, value in settings.items():
             self._duck.execute(f"SET {name} = {value}")
 
-    def _check(self, sql: str) -> None:
+    def _end(self, over: threading.Event) -> None:
+        """Interrupt the query at its limit, until it is over."""
+        wait_s = self._limit_s
+        while not over.wait(wait_s):
+            self._duck.interrupt()
+            wait_s = _AGAIN_S
+
+    def _read(self, sql: str) -> list[dict[str, Any]]:
+        """All parts of one statement that reads, as DuckDB parses it."""
         duck = load("duckdb")
         try:
             sql.encode()
             statements = self._duck.extract_statements(sql)
-        except (duck.Error, UnicodeEncodeError) as error:
-            raise BadInput(f"this is no SQL: {error}") from None
-        if len(statements) != 1:
-            raise NotAllowed(f"one statement at a time; here are {len(statements)}")
-        if statements[0].type != duck.StatementType.SELECT:
-            raise NotAllowed("a query only reads: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
+            if len(statements) != 1:
+                raise NotAllowed(f"one statement at a time; here are {len(statements)}")
+            found = json.loads(self._duck.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0])
+        except (duck.Error, UnicodeEncodeError, RecursionError) as error:
+            raise BadInput(f"this is no SQL, or too deep: {error}") from None
+        only = NotAllowed("a query only reads: SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW")
+        if statements[0].type != duck.StatementType.SELECT or found["error"]:
+            raise only
+        parts, rest = [], found["statements"]
+        while rest:
+            part = rest.pop()
+            if isinstance(part, dict):
+                if str(part.get("type")).endswith("_QUERY_NODE"):  # INSERT, UPDATE, DELETE, MERGE within WITH
+                    raise only
+                parts.append(part)
+                rest += part.values()
+            elif isinstance(part, list):
+                rest += part
+        return parts
+
+    def _touches(self, parts: Sequence[dict[str, Any]]) -> set[str]:
+        """The tables that a statement may read.
+
+        Raises:
+            BadInput: One that is not here.
+            NotAllowed: It calls something else that gives rows, or names a file.
+        """
+        here = {name.lower(): name for name in (*self.labels, *RESERVED)}
+        own = {str(entry["key"]).lower() for part in parts for entry in (part.get("cte_map") or {}).get("map", ())}
+        named: list[str] = []
+        for part in parts:
+            kind = part.get("type")
+            if kind == "TABLE_FUNCTION":
+                named += self._named(part["function"])
+            elif kind == "BASE_TABLE" or (kind == "SHOW_REF" and part.get("show_type") == "SHOW"):
+                path = [str(step).lower() for step in part["qualified_name"]["path"]]
+                if path[-1] in here:
+                    named.append(path[-1])
+                elif path[:1] != [_CATALOG] and (path[-1] not in own or set(path[-1]) & set("./\\")):
+                    raise BadInput(f"a table called {path[-1]} does not exist here: `SHOW TABLES` tells which do")
+        if any(name in _EVERY for name in named):
+            return {*self.labels}
+        return {here[name] for name in named if name in here}
+
+    def _named(self, function: dict[str, Any]) -> list[str]:
+        """The tables that a function reads; raises NotAllowed when it could read something else."""
+        name = str(function["function_name"]).lower()
+        if name in _HARMLESS:
+            return []
+        if name not in _NAMING:
+            raise NotAllowed(f"{name}() is not for queries: they read the tables of the lake and nothing else")
+        first = function["arguments"][: _NAMING[name]]
+        literals = [one["expression"].get("literal") or {} for one in first]
+        if any(one["name"] for one in function["arguments"]) or any(one.get("kind") != "STRING" for one in literals):
+            return [*_EVERY]
+        return [str(one["text"]).lower() for one in literals]
 
     def _collect(self, sql: str) -> Any:
         """The result, batch by batch, so that it cannot be larger than it may."""
@@ -240,12 +317,6 @@ class Lake:
         if isinstance(error, duck.PermissionException) or "Permission Error" in text:
             return NotAllowed(f"a query reads the tables of the lake and nothing else ({_first_line(error)})")
         return BadInput(f"the query cannot be answered: {error}")
-
-    def _touches(self, sql: str) -> set[str]:
-        """The tables that a query may read: those that it names anywhere, and all of them when it asks for the whole."""
-        words = {word.lower() for word in re.findall(r"[A-Za-z0-9_.@-]+", sql)}
-        every = words & {*_VIEWS, "query", "query_table", "columns"}
-        return {name for name in self.labels if every or name.lower() in words or name.lower() in sql.lower()}
 
     def _streams_view(self) -> str:
         parts = []
@@ -280,8 +351,17 @@ def _text(text: str | None) -> str:
     return "NULL::VARCHAR" if text is None else "'" + text.replace("'", "''") + "'"
 
 
+def _exact(files: Sequence[str]) -> list[str]:
+    """As patterns that are these names and no others."""
+    return [re.sub(r"[*?[]", r"[\g<0>]", file) for file in files]
+
+
 def _list(texts: Sequence[str]) -> str:
     return "[" + ", ".join(_text(text) for text in texts) + "]"
+
+
+def _unreadable(name: str, error: Exception) -> DataError:
+    return DataError(f"the table {name} cannot be read ({_first_line(error)}): after a power cut, start the node that writes it first")
 
 
 def _first_line(error: Exception) -> str:
