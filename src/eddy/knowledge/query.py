@@ -1,14 +1,15 @@
 """Answers: SQL over the tables of a lake by DuckDB, which can read these tables and do nothing else.
 
 Each stream is a view of its name, beside `quarantine`, `gaps`, `audit`, and what is worked out when it is asked for: `streams` (what there
-is, with unit, rate, privacy, rows, origins, first and last time) and `quality` (per stream and origin: late, repeated numbers, missing,
-stuck). Three macros are there for time series:
+is, with unit, rate, privacy, rows, origins, first and last time), `fields` (their columns, with type and unit) and `quality` (per stream
+and origin: late, repeated numbers, missing, stuck). Three macros are there for time series:
 
     resample(stream, 'value', INTERVAL 1 MINUTE)      origin, time, n, mean, least, most
     filled(stream, 'value', INTERVAL 1 MINUTE)        the same with every step; mean is the last known one where there is none, n is 0
     joined(stream, other, 'value', 'value')           each sample with the last one of another stream before it
 """
 
+import json
 import re
 import threading
 import time
@@ -18,15 +19,16 @@ from typing import Any
 
 from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, TooLarge
 from eddy.knowledge.audit import audit_schema, note
+from eddy.knowledge.columns import OWN
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RESERVED, Place, gaps_schema, quarantine_schema
+from eddy.knowledge.tables import RESERVED, UNITS, Place, gaps_schema, quarantine_schema
 
 LIMIT_S = 30.0
 MEMORY_MB = 1024
 RESULT_MB = 256
 """Defaults of a query: how long it may take, what it may need, how large its result may be."""
 
-_VIEWS = ("streams", "quality")
+_VIEWS = ("streams", "fields", "quality")
 _OPEN = "cloud"  # the label of what may go anywhere
 _MACROS = (
     """CREATE MACRO resample(stream, field, step) AS TABLE
@@ -114,7 +116,7 @@ class Lake:
         self._duck = load("duckdb").connect(":memory:")
         self.labels: dict[str, str] = {}
         self._about: dict[str, dict[str, str]] = {}
-        self._columns: dict[str, list[str]] = {}
+        self._columns: dict[str, dict[str, str]] = {}
         self.streams = [name for name in names if name not in RESERVED]
         files: list[str] = []
         for name in names:
@@ -123,6 +125,7 @@ class Lake:
             if name not in names:
                 self._duck.register(name, schema.empty_table())
         self._duck.execute(f"CREATE VIEW streams AS {self._streams_view()}")
+        self._duck.register("fields", self._fields())
         self._duck.execute(f"CREATE VIEW quality AS {self._quality_view()}")
         for macro in _MACROS:
             self._duck.execute(macro)
@@ -176,7 +179,7 @@ class Lake:
         about = dict(table.metadata().configuration)
         self.labels[name] = about.get("eddy.private", _OPEN)
         self._about[name] = about
-        self._columns[name] = [one.name for one in table.schema().fields]
+        self._columns[name] = {one.name: str(getattr(one.type, "type", "list")) for one in table.schema().fields}
         files = [str(file) for file in table.file_uris()]
         if self._place.folder is None or not files:
             self._duck.register(name, table.to_pyarrow_dataset())
@@ -251,10 +254,23 @@ class Lake:
         parts = []
         for name in self.streams:
             about = self._about[name]
-            said = ", ".join(f"{_text(about.get('eddy.' + what))} AS {what}" for what in ("unit", "rate_hz", "type", "private"))
+            said = ", ".join(f"{_text(about.get('eddy.' + what))} AS {what}" for what in ("unit", "rate_hz", "type", "private", "kind"))
             counted = "count(*) AS rows, count(DISTINCT origin) AS origins, min(time) AS first, max(time) AS last"
             parts.append(f"SELECT {_text(name)} AS stream, {said}, {counted} FROM {_quoted(name)}")  # noqa: S608 - quoted
         return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
+
+    def _fields(self) -> Any:
+        """Every column that a stream has beside those that all have, with its unit."""
+        pa = load("pyarrow")
+        rows = []
+        for stream in self.streams:
+            about = self._about[stream]
+            units = {"value": about.get("eddy.unit")} | json.loads(about.get(UNITS, "{}"))
+            for name, kind in self._columns[stream].items():
+                if name not in OWN:
+                    rows.append({"stream": stream, "field": name, "type": kind, "unit": units.get(name)})
+        names = ("stream", "field", "type", "unit")
+        return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in names]))
 
     def _quality_view(self) -> str:
         parts = []
