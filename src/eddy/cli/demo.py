@@ -99,7 +99,7 @@ def fleet(
         str | None,
         typer.Option(metavar="URL", help="A broker that speaks MQTT 5, as mqtt://127.0.0.1:1883; the embedded one without."),
     ] = None,
-    speed: Annotated[int, typer.Option(min=1, max=200, help="How many times faster than real the pump's line runs.")] = 200,
+    speed: Annotated[int, typer.Option(min=1, max=200, help="How many times faster than real the pump's line runs.")] = 40,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the app and its lake in DIR.")] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report of the lake, one HTML file.")] = None,

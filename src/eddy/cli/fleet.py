@@ -18,7 +18,6 @@ PATIENCE_S = 30.0
 """How long nothing may happen."""
 
 _AGAIN_S = 0.1
-_LOOK_S = 1.0
 
 
 class Sending:
@@ -95,53 +94,51 @@ class Arrival:
     """Knows when everything has arrived, or nothing more does.
 
     Args:
-        sending: Those who send.
-        lake: Folder where the lake will be.
+        sending: Those who send; they begin with the first question.
+        lake: Where the lake is, once it is there.
         progress: Called with steps.
     """
 
     def __init__(self, sending: list[Sending], lake: Callable[[], Path | None], progress: Callable[[Any], None]) -> None:
         self._sending, self._lake, self._progress = sending, lake, progress
-        self._seen: tuple[int, ...] = ()
-        self._since_s = self._due_s = time.monotonic()
-        self._begun = self._quiet = 0
+        self._begun = False
+        self._seen: list[int] = []
+        self._since_s = 0.0
         self.complete = False
 
     def enough(self, said: dict[str, Any]) -> bool:
         """As `eddy.cli.up.here` asks; `said` of the hub."""
         if not self._begun:
-            self._begun = 1
+            self._begun = True
             for one in self._sending:
                 one.begin()
         for one in self._sending:
             if one.fault:
                 raise one.fault
-        sent = sum(one.sent for one in self._sending)
-        self._progress({"doing": f"{sent:,} rows sent, {sum(self._seen):,} in the lake"})
-        if time.monotonic() < self._due_s:
+        going = "" if said["ended"] else ", the pump still turns"
+        self._progress({"doing": f"{sum(one.sent for one in self._sending):,} rows sent{going}"})
+        if said["pending"] or not said["ended"] or not all(one.over for one in self._sending):
+            self._since_s = time.monotonic()
             return False
-        self._due_s = time.monotonic() + _LOOK_S
         seen = self._in_lake()
-        if seen != self._seen or said["pending"] or not said["ended"]:
+        if seen != self._seen:
             self._seen, self._since_s = seen, time.monotonic()
-        elif all(one.over for one in self._sending):
-            arrived = all(there >= one.sent for there, one in zip(seen, self._sending, strict=True))
-            self._quiet = self._quiet + 1 if arrived else 0
-            self.complete = self._quiet > 1 or time.monotonic() - self._since_s > PATIENCE_S
+        arrived = seen == [one.sent for one in self._sending]
+        self.complete = arrived or time.monotonic() - self._since_s > PATIENCE_S
         return self.complete
 
-    def _in_lake(self) -> tuple[int, ...]:
+    def _in_lake(self) -> list[int]:
         from eddy.knowledge.query import Lake
         from eddy.sim.fleet import rows_in
 
         folder = self._lake()
         try:
             if folder is None:
-                return ()
+                return []
             with Lake(folder) as lake:
-                return tuple(rows_in(lake, one.part.source) for one in self._sending)
+                return [rows_in(lake, one.part.source) for one in self._sending]
         except EddyError:  # it is being written
-            return self._seen
+            return []
 
 
 def play(
