@@ -9,7 +9,8 @@ import pytest
 
 from eddy.spec.catalog import Own, choices
 from eddy.spec.load import made
-from eddy.spec.programs import columns, judged, program
+from eddy.spec.described import columns
+from eddy.spec.programs import judged, program
 
 NODES = {"gw": {"tier": "gateway"}}
 LEARNED = {"trees": 30, "threshold": "quantile 99.5%", "train": {"first": "200 windows"}, "seed": 7}

@@ -87,6 +87,46 @@ def pump(
         console.progress_console().print(f"report: {report}", markup=False)
 
 
+@app.command()
+def fleet(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder with skab, room_occupancy_nodes, uci_air_quality and ims_bearing; says where they are from."
+        ),
+    ] = None,
+    broker: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A broker that speaks MQTT 5, as mqtt://127.0.0.1:1883; the embedded one without."),
+    ] = None,
+    speed: Annotated[int, typer.Option(min=1, max=200, help="How many times faster than real the pump's line runs.")] = 40,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the app and its lake in DIR.")] = None,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report of the lake, one HTML file.")] = None,
+) -> None:
+    """Recordings of a pump testbed, a room, a street and a bearing come in over four ways, and end in one lake.
+
+    Plays the app of `eddy init --template fleet` as `eddy up` does, and compares every row and value of the files with the lake. Ends with
+    1 when something differs.
+    """
+    import tempfile
+
+    from eddy.cli import console, fleet, outcome
+    from eddy.cli.progress import Display
+
+    console.check_writable(json, report)
+    with tempfile.TemporaryDirectory(prefix="eddy-") as scratch:
+        with Display(console.progress_console(), "fleet") as display:
+            result = fleet.play(data, keep or Path(scratch), broker, speed, display.update, report)
+        console.result_console(json).print(outcome.of_fleet(result))
+    if json is not None:
+        console.write_json(json, result)
+    if keep is not None:
+        console.progress_console().print(f"the lake: eddy query --lake {result['lake']} 'FROM streams'", markup=False, soft_wrap=True)
+    if any(one["differences"] for one in result["streams"]):
+        raise typer.Exit(1)
+
+
 def play(settings: "Settings", folder: Path, progress: "Callable[[Any], None]", heap: bool = False) -> dict[str, Any]:
     """Play the app until the recordings end.
 

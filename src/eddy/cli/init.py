@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 TEMPLATES = {
     "pump": "bearings of pumps: features on a microcontroller, a model that trains there, a pool on the gateway, an alarm",
     "air": "particulate matter: an hourly mean and a rule, on a gateway and in the cloud",
+    "fleet": "a testbed over MQTT, rooms over HTTP, a street over WebSockets and a pump, kept in one lake",
     "activity": "movements of a person, which stay private: windows, features and a model on the phone",
 }
 
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", file_okay=False, help="Where; it is made if need be.")] = Path(),
-    template: Annotated[Literal["pump", "air", "activity"], typer.Option(help="What to start from.")] = "pump",
+    template: Annotated[Literal["pump", "air", "fleet", "activity"], typer.Option(help="What to start from.")] = "pump",
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Write an app to start from: eddy.yaml, and .eddy/schema.json for the editor. An eddy.yaml that is there stays as it is."""

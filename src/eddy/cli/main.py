@@ -26,6 +26,7 @@ from eddy.cli import (
     plan,
     query,
     schema,
+    send,
     status,
     up,
     why,
@@ -66,6 +67,7 @@ app.command("forget")(lake.forget)
 app.command("insight")(lake.insight)
 app.command("report")(lake.report)
 app.command("query")(query.query)
+app.command("send")(send.send)
 app.command("schema")(schema.schema)
 app.command("status")(status.status)
 app.command("move")(move.move)

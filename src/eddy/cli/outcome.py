@@ -7,9 +7,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from eddy.dashboard.figures import count, kibibytes, percent, seconds
+from eddy.dashboard.figures import ABSENT, count, kibibytes, percent, seconds
 
 Result = Mapping[str, Any]
+
+_FOUND = (("in the lake", "right"), ("values", "right"), ("not equal", "right"), ("rounded", "right"))
 
 
 def of_run(result: Result) -> RenderableType:
@@ -19,6 +21,23 @@ def of_run(result: Result) -> RenderableType:
         parts.append(_deployments(result["deployments"]))
     parts.extend(Text(f"· {note}", style="dim") for note in result.get("notes", ()))
     return Group(*parts)
+
+
+def of_fleet(result: Result) -> RenderableType:
+    """What `eddy demo fleet` sent and found."""
+    ways = {one["source"]: one for one in result["sent"]}
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading, justify in (("stream", "left"), ("came over", "left"), ("rows a second", "right"), ("rows in files", "right"), *_FOUND):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for one in result["streams"]:
+        way = ways.get(one["stream"])
+        came = (way["way"], count(round(way["rows_per_s"]))) if way else ("the pump's line", ABSENT)
+        figures = (one["rows"], one["found"], one["values"], one["wrong"], one["rounded"])
+        table.add_row(one["stream"], *came, *(count(figure) for figure in figures))
+    told = [Text(f"{one['stream']}: {text}", style="red") for one in result["streams"] for text in one["differences"]]
+    wrong = sum(bool(one["differences"]) for one in result["streams"])
+    words = "every row and value of the files is in the lake, once" if not wrong else f"{wrong} streams differ from their files"
+    return Group(table, *told, Text(f"{words}; {seconds(result['seconds'])} from start to end"))
 
 
 def _headline(result: Result) -> Table:

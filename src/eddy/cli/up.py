@@ -107,6 +107,7 @@ def here(
     once: bool,
     progress: "Progress",
     each: "Callable[[list[Event]], None]" = lambda events: None,
+    enough: "Callable[[dict[str, Any]], bool]" = lambda said: False,
 ) -> dict[str, Any]:
     """Everything on this machine, until Ctrl-C.
 
@@ -117,6 +118,7 @@ def here(
         once: End when all data are through.
         progress: Called with steps, see `eddy.cli.progress.Step`.
         each: Called now and then with what has happened at the hub since.
+        enough: Called as often with how far it is; ends it when true.
     """
     from eddy.cli.joining import join
 
@@ -131,7 +133,7 @@ def here(
             result = _apply(there, app, file, progress, wait_s, local.look)
             tell(f"the hub is at {local.url}: eddy status --hub {local.url}; Ctrl-C ends")
             try:
-                _keep(there, app, local, once, progress, each)
+                _keep(there, app, local, once, progress, each, enough)
             except KeyboardInterrupt:
                 tell(f"stopping; what is kept stays in {local.folder}")
             result["progress"] = there.call("GET", f"apps/{app.name}/progress")
@@ -169,7 +171,15 @@ def _apply(there: client.Hub, app: "App", file: Path, progress: "Progress", wait
         time.sleep(_LOOK_S)
 
 
-def _keep(there: client.Hub, app: "App", local: "Local", once: bool, progress: "Progress", each: "Callable[[list[Event]], None]") -> None:
+def _keep(
+    there: client.Hub,
+    app: "App",
+    local: "Local",
+    once: bool,
+    progress: "Progress",
+    each: "Callable[[list[Event]], None]",
+    enough: "Callable[[dict[str, Any]], bool]",
+) -> None:
     """Until Ctrl-C, or until all data are through."""
     from eddy.errors import EddyError
     from eddy.sim.local import progress_of
@@ -191,7 +201,7 @@ def _keep(there: client.Hub, app: "App", local: "Local", once: bool, progress: "
             each(news)
             progress({"doing": progress_of(said)})
             ended = ended + 1 if said["ended"] and said["ended"] >= _sources(there, app) and not said["pending"] else 0
-            if once and ended > 2:
+            if enough(said) or (once and ended > 2):
                 return
 
 

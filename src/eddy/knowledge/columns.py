@@ -97,9 +97,7 @@ class Columns:
         return self.values
 
     def _column(self, name: str) -> str:
-        column = _UNFIT.sub("_", name) or "_"
-        if column.lower() in OWN:
-            column += "_"
+        column = column_of(name)
         spelled = self._spelled.get(column.lower(), column)
         if spelled != column:
             raise Unfit(f"its field {name!r} differs from column {spelled!r} in upper and lower case only")
@@ -126,6 +124,12 @@ class Columns:
             raise Unfit(f"a table has at most {MOST} columns: send what has many names as a list, or as text")
         self.kinds.update(kinds)
         self._spelled.update((name.lower(), name) for name in fresh)
+
+
+def column_of(name: str) -> str:
+    """The column of a field."""
+    column = _UNFIT.sub("_", name) or "_"
+    return column + "_" if column.lower() in OWN else column
 
 
 def as_text(value: Any) -> str:

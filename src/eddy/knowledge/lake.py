@@ -5,6 +5,7 @@ last one stands in the commit that wrote it, so what comes again after a crash i
 goes to the table `quarantine` with the reason; samples that are missing for good to `gaps`.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -14,9 +15,9 @@ from typing import Any, Protocol
 
 from eddy.errors import SettingError
 from eddy.knowledge import turn
-from eddy.knowledge.columns import Columns, Unfit, as_bytes
+from eddy.knowledge.columns import Columns, Unfit, as_bytes, column_of
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RESERVED, Place, Table, arrow_type, gaps_schema, moment, quarantine_schema, stream_schema
+from eddy.knowledge.tables import RESERVED, UNITS, Place, Table, arrow_type, gaps_schema, moment, quarantine_schema, stream_schema
 from eddy.knowledge.upkeep import Upkeep
 
 FOLDER = "lake"
@@ -25,6 +26,7 @@ FOLDER = "lake"
 PAYLOAD_BYTES = 65_536
 """Most that quarantine keeps of a value."""
 
+_TOLD = ("unit", "rate_hz", "type", "private", "scale", "kind")  # of what the app declares, in the table
 _MIN_NS, _MAX_NS = -(1 << 63), (1 << 63) - 1
 _DAY_US = 86_400_000_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")
@@ -65,8 +67,8 @@ class Lake:
         to: Folder or URL of the lake; the folder `lake` of the node when empty.
         keep_ms: Age of samples at which whole days of them are removed; None: never.
         options: Of an object store, as deltalake names them.
-        streams: {stream: {"unit", "rate_hz", "type", "private", "scale"}} of what the app declares. Numbers of a stream with a scale are
-            divided by it: the table has what was measured.
+        streams: What the app declares of each, see `eddy.spec.described`. Numbers of a stream with a scale are divided by it: the table has
+            what was measured. Lists whose parts have names become maps.
         fsync: See `eddy.knowledge.tables.Place`.
         now_ns: The clock.
 
@@ -148,6 +150,8 @@ class Lake:
             try:
                 if sample.fault:
                     raise Unfit(sample.fault)
+                if "fields" in said:
+                    value = _named(value, said)
                 if scale > 1:
                     value = _measured(value, scale)
                 if not _MIN_NS <= sample.time_ns <= _MAX_NS:
@@ -246,7 +250,10 @@ class Lake:
                 schema = quarantine_schema() if name == "quarantine" else gaps_schema()
                 self._tables[name] = _Stream(Table(self._place, name, schema))
             else:
-                about = {f"eddy.{what}": str(said) for what, said in self._declared.get(name, {}).items() if said is not None}
+                said = self._declared.get(name, {})
+                about = {f"eddy.{what}": str(said[what]) for what in _TOLD if said.get(what)}
+                if units := said.get("units"):
+                    about[UNITS] = json.dumps({column_of(one): unit for one, unit in units.items()})
                 table = Table(self._place, name, stream_schema(), about)
                 self._tables[name] = _Stream(table, table.newest_ns())
         return self._tables[name]
@@ -265,6 +272,21 @@ def _read(key: str, time_ns: int, value: Any) -> tuple[_Sample, list[Any] | None
             origin, held = str(held["from"] or origin), held["value"]
         return _Sample(sender, int(number), stream, origin, seq, time_ns, held), None
     return _Sample(sender, int(number), "", "", -1, time_ns, value), None
+
+
+def _named(value: Any, said: Mapping[str, Any]) -> Any:
+    """A list as the map of its parts that have names; a part that is a list itself has names for its own parts, or none."""
+    if not isinstance(value, list | tuple):
+        return value
+    named: dict[str, Any] = {}
+    for path, name in said["fields"].items():
+        at: Any = value
+        for step in path.split("."):
+            at = at[int(step)] if isinstance(at, list | tuple) and int(step) < len(at) else None
+        if at is None or isinstance(at, list | tuple) or at == said.get("absent", {}).get(name):
+            continue
+        named[name] = at / said["per"][name] if name in said.get("per", {}) else at
+    return named
 
 
 def _measured(value: Any, scale: int) -> Any:

@@ -1,8 +1,8 @@
 """Answers: SQL over the tables of a lake by DuckDB, which can read these tables and do nothing else.
 
 Each stream is a view of its name, beside `quarantine`, `gaps`, `audit`, and what is worked out when it is asked for: `streams` (what there
-is, with unit, rate, privacy, rows, origins, first and last time) and `quality` (per stream and origin: late, repeated numbers, missing,
-stuck). Three macros are there for time series:
+is, with unit, rate, privacy, rows, origins, first and last time), `fields` (their columns, with type and unit) and `quality` (per stream
+and origin: late, repeated numbers, missing, stuck). Three macros are there for time series:
 
     resample(stream, 'value', INTERVAL 1 MINUTE)      origin, time, n, mean, least, most
     filled(stream, 'value', INTERVAL 1 MINUTE)        the same with every step; mean is the last known one where there is none, n is 0
@@ -20,15 +20,16 @@ from urllib.parse import unquote
 
 from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, TooLarge
 from eddy.knowledge.audit import audit_schema, note
+from eddy.knowledge.columns import OWN
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RESERVED, Place, gaps_schema, quarantine_schema
+from eddy.knowledge.tables import RESERVED, UNITS, Place, gaps_schema, quarantine_schema
 
 LIMIT_S = 30.0
 MEMORY_MB = 1024
 RESULT_MB = 256
 """Defaults of a query: how long it may take, what it may need, how large its result may be."""
 
-_EVERY = ("streams", "quality", "quarantine", "gaps")  # show something of every stream
+_EVERY = ("streams", "fields", "quality", "quarantine", "gaps")  # show something of every stream
 _NAMING = {"query_table": 1, "resample": 1, "filled": 1, "joined": 2}  # table functions that read what so many first arguments name
 _HARMLESS = ("range", "generate_series", "unnest", "json_each", "json_tree")  # table functions that read nothing
 _CATALOG = "information_schema"
@@ -120,7 +121,7 @@ class Lake:
         self._duck = load("duckdb").connect(":memory:")
         self.labels: dict[str, str] = {}
         self._about: dict[str, dict[str, str]] = {}
-        self._columns: dict[str, list[str]] = {}
+        self._columns: dict[str, dict[str, str]] = {}
         self.streams = [name for name in names if name not in RESERVED]
         if len({name.lower() for name in names}) < len(names):
             raise DataError(f"tables of {root} differ in upper and lower case only: rename one of {', '.join(names)}")
@@ -135,6 +136,7 @@ class Lake:
             if name not in names:
                 self._duck.register(name, schema.empty_table())
         self._duck.execute(f"CREATE VIEW streams AS {self._streams_view()}")
+        self._duck.register("fields", self._fields())
         self._duck.execute(f"CREATE VIEW quality AS {self._quality_view()}")
         for macro in _MACROS:
             self._duck.execute(macro)
@@ -184,7 +186,7 @@ class Lake:
         about = dict(table.metadata().configuration)
         self.labels[name] = about.get("eddy.private", _OPEN)
         self._about[name] = about
-        self._columns[name] = [one.name for one in table.schema().fields]
+        self._columns[name] = {one.name: str(getattr(one.type, "type", "list")) for one in table.schema().fields}
         root = self._place.folder
         if root is None:
             return table, []
@@ -322,10 +324,23 @@ class Lake:
         parts = []
         for name in self.streams:
             about = self._about[name]
-            said = ", ".join(f"{_text(about.get('eddy.' + what))} AS {what}" for what in ("unit", "rate_hz", "type", "private"))
+            said = ", ".join(f"{_text(about.get('eddy.' + what))} AS {what}" for what in ("unit", "rate_hz", "type", "private", "kind"))
             counted = "count(*) AS rows, count(DISTINCT origin) AS origins, min(time) AS first, max(time) AS last"
             parts.append(f"SELECT {_text(name)} AS stream, {said}, {counted} FROM {_quoted(name)}")  # noqa: S608 - quoted
         return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
+
+    def _fields(self) -> Any:
+        """Every column that a stream has beside those that all have, with its unit."""
+        pa = load("pyarrow")
+        rows = []
+        for stream in self.streams:
+            about = self._about[stream]
+            units = {"value": about.get("eddy.unit")} | json.loads(about.get(UNITS, "{}"))
+            for name, kind in self._columns[stream].items():
+                if name not in OWN:
+                    rows.append({"stream": stream, "field": name, "type": kind, "unit": units.get(name)})
+        names = ("stream", "field", "type", "unit")
+        return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in names]))
 
     def _quality_view(self) -> str:
         parts = []

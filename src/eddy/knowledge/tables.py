@@ -9,8 +9,11 @@ from eddy.errors import DataError, StorageFull
 from eddy.knowledge import durable
 from eddy.knowledge.extra import load
 
-RESERVED = ("quarantine", "gaps", "audit", "streams", "quality")
+RESERVED = ("quarantine", "gaps", "audit", "streams", "fields", "quality")
 """Names that are not those of streams. A stream of such a name gets a line behind it: `audit_`."""
+
+UNITS = "eddy.units"
+"""Property of a table: {column: unit} as JSON."""
 
 ROW_GROUP = 131_072
 """Rows of a row group: so much is read at least."""

@@ -14,20 +14,25 @@ _PATIENCE_S = 10
 
 
 class Broker:
-    """Listens for MQTT 3.1.1 at an address of this machine, and lets everybody in who reaches it.
+    """Listens for MQTT 3.1.1 at an address of this machine, and lets everybody in who reaches it, once its node has subscribed.
+
+    Args:
+        host, port: Where.
+        first: Client that comes in before others; without, everybody does at once.
 
     Raises:
         ToolMissing: amqtt is not installed.
         LinkLost: The port is taken.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, first: str = "") -> None:
         try:
             from amqtt.broker import Broker as Amqtt  # type: ignore[import-untyped]
         except ImportError:
             raise ToolMissing("`broker: embedded` needs the package amqtt: pip install 'eddy[knowledge]'") from None
         self._made: Any = Amqtt
         self._where = f"{host}:{port}"
+        self._first = first
         self._loop = asyncio.new_event_loop()
         self._up = Event()
         self._over = asyncio.Event()
@@ -55,8 +60,9 @@ class Broker:
             self._loop.close()
 
     async def _serve(self) -> None:
-        anyone = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
-        broker = self._made({"listeners": {"default": {"type": "tcp", "bind": self._where}}, "plugins": anyone})
+        anyone: dict[str, Any] = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+        plugins = {"eddy.links.gate.Gate": {"first": self._first}} if self._first else anyone
+        broker = self._made({"listeners": {"default": {"type": "tcp", "bind": self._where}}, "plugins": plugins})
         await broker.start()
         self._up.set()
         await self._over.wait()

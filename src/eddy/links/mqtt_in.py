@@ -95,7 +95,8 @@ class Subscribe:
         self._burst: list[Message] = []
         self._line: Line | None = None
         self._ready, self._refusal = Event(), ""
-        self._client = self._new_client(client or _name(home, to, self._topics))
+        name = client or _name(home, to, self._topics)
+        self._client = self._new_client(name)
         if address.username:
             self._client.username_pw_set(address.username, address.password)
         if address.scheme == "mqtts":
@@ -103,7 +104,7 @@ class Subscribe:
                 self._client.tls_set(ca, certificate, key)
             except OSError as error:
                 raise SettingError(f"ca, certificate and key cannot be used for TLS ({error}): name files in PEM") from None
-        self._broker = _embedded(str(address.hostname), port) if broker else None
+        self._broker = _embedded(str(address.hostname), port, name) if broker else None
         try:
             self._connect(str(address.hostname), port, session_ms // 1000, inflight, timeout_s)
         except BaseException:
@@ -251,7 +252,7 @@ def _name(home: Home | None, to: str, topics: list[str]) -> str:
     return file.read_text().strip()
 
 
-def _embedded(host: str, port: int) -> Any:
+def _embedded(host: str, port: int, first: str) -> Any:
     from eddy.links.broker import Broker
 
-    return Broker(host, port)
+    return Broker(host, port, first)

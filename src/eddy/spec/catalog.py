@@ -33,7 +33,8 @@ class Source(Declared):
     Attributes:
         rate_hz: Samples a second; the driver's own when None.
         type: Of a number in a sample.
-        unit: Of the values, a name of SenML.
+        unit: Of the values, a name of SenML, or one that instruments show.
+        units: Likewise, of the fields of values that are maps.
         private: How far the samples may go.
     """
 
@@ -43,6 +44,7 @@ class Source(Declared):
     rate_hz: Hertz | None = Field(default=None, alias="rate")
     type: SampleType | None = None
     unit: Unit | None = None
+    units: dict[str, Unit] = Field(default_factory=dict)
     private: Level = "cloud"
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from eddy.spec import conditions, own, phrases
 from eddy.spec.catalog import Judge, Model, Simulated
+from eddy.spec.described import columns
 from eddy.spec.diagnostics import Finding, did_you_mean
 from eddy.spec.instances import ends, expand, nodes, pairs
 from eddy.spec.model import App
-from eddy.spec.programs import columns
 from eddy.spec.vocabulary import LEVELS
 
 Findings = Iterator[Finding]

@@ -1,12 +1,12 @@
 """What runs, as plain data: `[module, class, {arguments}]`, or `[file, class, {arguments}]` for people's own."""
 
-from typing import Any, cast
+from typing import Any
 
 from eddy.spec import conditions
-from eddy.spec.catalog import Features, Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Taken
+from eddy.spec.catalog import Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Taken
+from eddy.spec.described import columns, described, learner
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
-from eddy.spec.vocabulary import LEVELS, Level
 
 Program = list[Any]
 
@@ -40,26 +40,6 @@ def for_node(does: Program, number: int) -> Program:
     return [*does[:2], {**does[2], "data": f"{kind}#{several[number % len(several)].strip()}"}]
 
 
-def columns(app: App, name: str) -> tuple[str, ...] | None:
-    """The names of the numbers in the rows that a model takes in; None when they are not known, or not the same from everywhere."""
-    function = app.functions[name]
-    if isinstance(function, Model) and function.features is not None:
-        return function.features
-    found = {_emitted(app, one, ()) for one in function.inputs}
-    return found.pop() if len(found) == 1 else None
-
-
-def _emitted(app: App, name: str, before: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The columns of what a function puts out; filters pass them on."""
-    function = app.functions.get(name)
-    if isinstance(function, Features):
-        return function.compute
-    if isinstance(function, Filter | Forward) and name not in before:
-        found = {_emitted(app, one, (*before, name)) for one in function.inputs}
-        return found.pop() if len(found) == 1 else None
-    return None
-
-
 def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str, Any]:
     """What the class is built from: the fields of its own, as it names them."""
     shared = (Function if isinstance(item, Function) else Source if isinstance(item, Source) else Sink).model_fields
@@ -74,31 +54,10 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
         case Rule() | Filter():
             return {"when": conditions.parse(item.when)}
         case Lake():
-            arguments["streams"] = {one: _described(app, one) for one in item.inputs}
+            arguments["streams"] = {one: described(app, one) for one in item.inputs}
         case Source() if not isinstance(item, Taken):  # others say themselves how often they send
             arguments |= _pace(item)
     return {field: list(value) if isinstance(value, tuple) else value for field, value in arguments.items() if value is not None}
-
-
-def _described(app: App, name: str) -> dict[str, str]:
-    """What is known of a stream: of a source unit, rate, type and scale, of everything how far it may go."""
-    source = app.sources.get(name)
-    said = {"private": _level(app, name, ())}
-    if source is not None:
-        said |= {"unit": source.unit or "", "type": source.type or "", "rate_hz": f"{source.rate_hz:g}" if source.rate_hz else ""}
-        if (scale := getattr(source, "scale", 1)) > 1:
-            said["scale"] = str(scale)
-    return {what: text for what, text in said.items() if text}
-
-
-def _level(app: App, name: str, before: tuple[str, ...]) -> str:
-    """How far what comes out of a source or function may go: as far as its inputs, unless it releases more."""
-    if name in app.sources:
-        return app.sources[name].private
-    function = app.functions[name]
-    if function.releases or name in before:
-        return function.releases or LEVELS[-1]
-    return min((_level(app, one, (*before, name)) for one in function.inputs), key=lambda level: LEVELS.index(cast(Level, level)))
 
 
 def _pace(source: Source) -> dict[str, int]:
@@ -110,7 +69,7 @@ def _pace(source: Source) -> dict[str, int]:
 
 def judged(app: App, model: str) -> dict[str, Any]:
     """What judge and loop have to know of a model; its columns are those of the function that learns it."""
-    learns = next((name for name, one in app.functions.items() if isinstance(one, Model) and one.model == model), None)
+    learns = learner(app, model)
     decide = next((one.decide for one in app.functions.values() if isinstance(one, Judge) and one.model == model), "majority")
     learned = app.models[model]
     trees = learned.pool.trees if learned.pool else (learned.trees,)

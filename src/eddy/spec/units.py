@@ -1,4 +1,6 @@
-"""Units of streams: the names of SenML, RFC 8428 section 12.1 and RFC 8798 (primary and secondary units)."""
+"""Units of streams: the names of SenML, RFC 8428 section 12.1 and RFC 8798 (primary and secondary units), and what instruments show
+besides: a lake keeps what was measured, not what it could be converted to.
+"""
 
 from eddy.spec.diagnostics import Invalid, did_you_mean
 
@@ -26,11 +28,27 @@ SECONDARY = {
     "km/h": "kilometre an hour",
 }
 
-NAMES = (*PRIMARY, *SECONDARY)
+INSTRUMENTS = {
+    **{"bar": "bar", "mbar": "millibar", "gn": "standard gravity, 9.80665 m/s2 (SenML's g is the gram)", "l/min": "flow rate"},
+    **{"mg/m3": "milligram a cubic metre", "g/m3": "gram a cubic metre", "ppb": "parts per billion"},
+}
+"""Beyond SenML."""
+
+NAMES = (*PRIMARY, *SECONDARY, *INSTRUMENTS)
 
 _ELSEWHERE = {
-    **{"°C": "Cel", "degC": "Cel", "celsius": "Cel", "m/s^2": "m/s2", "m/s²": "m/s2", "g/m3": "ug/m3", "µg/m3": "ug/m3", "ohm": "Ohm"},
-    **{"lux": "lx", "bar": "hPa", "sec": "s", "percent": "%", "bpm": "beat/min", "dBA": "dB", "μg/m3": "ug/m3", "µg/m³": "ug/m3"},
+    **{"°C": "Cel", "degC": "Cel", "celsius": "Cel", "m/s^2": "m/s2", "m/s²": "m/s2", "µg/m3": "ug/m3", "ohm": "Ohm"},
+    **{
+        "lux": "lx",
+        "G": "gn",
+        "L/min": "l/min",
+        "sec": "s",
+        "percent": "%",
+        "bpm": "beat/min",
+        "dBA": "dB",
+        "μg/m3": "ug/m3",
+        "µg/m³": "ug/m3",
+    },
 }
 
 
