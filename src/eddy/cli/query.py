@@ -29,17 +29,23 @@ def query(
         raise SettingError(f"{form!r} is no format: choose one of {', '.join(FORMATS)}")
     with opened(lake, limit_s=limit_s, memory_mb=memory) as here:
         answer = here.query(sql).arrow()
-    _write(answer, form)
+    write(answer, form)
 
 
 def opened(lake: str, **limits: Any) -> "Lake":
     """A lake for reading; `~` and `file:` are understood."""
     from eddy.knowledge.query import Lake
 
-    return Lake(lake if "://" in lake else Path(lake).expanduser(), **limits)
+    return Lake(located(lake), **limits)
 
 
-def _write(answer: Any, form: str) -> None:
+def located(lake: str) -> str:
+    """A folder or URL as the lake knows it."""
+    return lake if "://" in lake else str(Path(lake).expanduser().absolute())
+
+
+def write(answer: Any, form: str) -> None:
+    """Rows to standard output."""
     import csv
     import json
 

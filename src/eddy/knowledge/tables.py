@@ -170,12 +170,13 @@ class Table:
         newest = data.group_by("origin").aggregate([("time_ns", "max")])
         return dict(zip(newest["origin"].to_pylist(), newest["time_ns_max"].to_pylist(), strict=True))
 
-    def append(self, rows: Any, positions: Mapping[str, int]) -> None:
+    def append(self, rows: Any, positions: Mapping[str, int], instead: bool = False) -> None:
         """Write rows and the positions of their senders in one commit.
 
         Args:
             rows: pyarrow.Table; columns that are new here are added.
             positions: {sender: last number}.
+            instead: In the place of all rows that are there.
 
         Raises:
             StorageFull: It could not be written; what is in the table is as before, after it was opened anew at the latest.
@@ -190,7 +191,7 @@ class Table:
             delta.write_deltalake(
                 self._table,
                 rows,
-                mode="append",
+                mode="overwrite" if instead else "append",
                 schema_mode="merge",
                 writer_properties=self._writer,
                 commit_properties=said,
