@@ -59,10 +59,13 @@ class Publisher(threading.Thread):
         self.next, self.goal, self.lost = 0, 0, 0
         self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self.client.max_inflight_messages_set(IN_FLIGHT)
-        self.client.on_message = lambda client, userdata, message: self.receipts.add(int(message.properties.CorrelationData))
+        self.client.on_message = self.heard
         self.client.connect("127.0.0.1", port)
         self.client.subscribe("receipts", 1)
         self.client.loop_start()
+
+    def heard(self, client: Client, userdata: Any, message: Any) -> None:
+        self.receipts.add(int(message.properties.CorrelationData))
 
     def run(self) -> None:
         while self.goal >= 0:

@@ -119,7 +119,7 @@ class Cluster:
             os.sched_yield()
         self.url = json.loads(file.read_text())["address"]
         self.workers = [self.work(n) for n in range(2)]
-        with Client(self.url, set_as_default=False) as client:
+        with Client(self.url, set_as_default=False) as client:  # type: ignore[no-untyped-call]
             client.wait_for_workers(2, timeout=60)
 
     def work(self, number: int) -> subprocess.Popen[bytes]:

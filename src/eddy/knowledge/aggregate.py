@@ -11,7 +11,7 @@ from typing import Any
 from eddy.errors import BadInput, DataError
 from eddy.knowledge.audit import note
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RESERVED, Place, Table, moment, stream_schema
+from eddy.knowledge.tables import RESERVED, Place, Table, moment, store, stream_schema
 
 ORIGIN_US = 946_857_600_000_000
 """Steps begin at multiples of their length from here: Monday, 2000-01-03."""
@@ -88,8 +88,7 @@ def aggregate(
 def partial(part: Part) -> Any:
     """The sums of a file: a pyarrow.Table with origin, time in microseconds, n, total, least, most; None when it lacks the column."""
     pa, pc = load("pyarrow"), load("pyarrow.compute")
-    store = load("pyarrow.fs").PyFileSystem(load("deltalake.fs").DeltaStorageHandler(part.where, part.options or None))
-    with store.open_input_file(part.path) as raw, load("pyarrow.parquet").ParquetFile(raw) as file:
+    with store(part.where, part.options).open_input_file(part.path) as raw, load("pyarrow.parquet").ParquetFile(raw) as file:
         if part.field not in file.schema_arrow.names:
             return None
         rows = file.read(["origin", "time", part.field], use_threads=False)
