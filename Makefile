@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := eddy-out
+export PATH := $(PATH):/usr/sbin# where Debian has mosquitto
 
 .PHONY: help setup demo test check bench soak clean
 

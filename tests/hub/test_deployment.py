@@ -81,6 +81,22 @@ def test_copies_are_on_other_nodes_but_never_on_devices() -> None:
     assert all(not holder.startswith("pump") for one in wanted("pump").values() for holder in one.holders)
 
 
+def test_a_copy_of_a_source_goes_on_with_the_session_of_the_owner_where_its_samples_may_be() -> None:
+    def took(more: str) -> list[Wanted]:
+        source = f"{{at: gw, driver: mqtt, to: 'mqtt://broker', topic: a, copies: 1{more}}}"
+        nodes = "nodes: {gw: {tier: gateway, count: 2}, cloud: {tier: cloud}}\nlinks: {gw-cloud: {}}"
+        text = f"app: x\n{nodes}\nsources:\n  took: {source}\n"
+        return deploy(parse(text), {}, {})[1]
+
+    first, second = took("")
+    assert (first.owner, first.holders, second.owner, second.holders) == ("gw-1", ["gw-2"], "gw-2", ["gw-1"])
+    assert [one.charter.program[1][2]["client"] for one in (first, second)] == ["x.took@gw-1", "x.took@gw-2"]
+    assert "copies" not in first.charter.program[1][2]
+    assert [one.holders for one in took(", private: gateway")] == [["gw-2"], ["gw-1"]]
+    assert [one.holders for one in took(", private: device")] == [[], []]
+    assert {one.charter.program[1][2]["client"] for one in took(", client: me")} == {"me@gw-1", "me@gw-2"}
+
+
 def test_a_file_of_ones_own_is_named_by_its_hash_and_must_come_along(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("class Own:\n    def on(self, sample):\n        return []\n")
     app = "app: a\nnodes: {gw: {tier: gateway}}\nsources: {s: {at: gw, driver: simulated}}\nfunctions: {f: {use: own.py:Own, from: s}}\n"

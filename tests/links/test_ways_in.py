@@ -406,6 +406,42 @@ def test_who_asks_hears_at_the_response_topic_when_it_is_kept(broker: tuple[str,
     assert (json.loads(message.payload)["quarantined"], message.properties.CorrelationData) == (1, b"\x02")
 
 
+def test_a_message_is_acknowledged_in_its_turn_when_the_broker_has_its_receipt(opened: Any) -> None:
+    asks = b"\x08\x00\x01r"  # the property with the response topic
+
+    def packet(connection: socket.socket) -> tuple[int, bytes]:  # all are shorter than 128 bytes
+        kind, size = connection.recv(2, socket.MSG_WAITALL)
+        return kind, connection.recv(size, socket.MSG_WAITALL) if size else b""
+
+    def message(number: int, properties: bytes) -> bytes:
+        body = b"\x00\x01t" + bytes([0, number, len(properties)]) + properties + b"1"
+        return bytes([0x32, len(body)]) + body
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        source = pool.submit(lambda: opened(Subscribe(to=f"mqtt://127.0.0.1:{server.getsockname()[1]}", topic="t")))
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(5)
+            assert packet(connection)[0] == 0x10
+            connection.sendall(b"\x20\x03\x00\x00\x00")
+            subscribe = packet(connection)[1]
+            connection.sendall(b"\x90\x04" + subscribe[:2] + b"\x00\x01")
+            driver = source.result(5)
+            connection.sendall(message(1, b"") + message(2, asks) + message(3, b""))
+            take(driver, 3)
+            driver.kept(3)
+            kind, receipt = packet(connection)
+            assert packet(connection) == (0x40, b"\x00\x01")
+            assert kind == 0x32 and receipt.startswith(b"\x00\x01r")
+            connection.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                packet(connection)
+            connection.settimeout(5)
+            connection.sendall(b"\x40\x02" + receipt[3:5])
+            assert [packet(connection), packet(connection)] == [(0x40, b"\x00\x02"), (0x40, b"\x00\x03")]
+            driver.close()
+
+
 @pytest.mark.slow
 def test_two_share_the_work_of_a_topic(broker: tuple[str, int], publisher: Publisher, opened: Any) -> None:
     if broker[1] == 4:

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -112,6 +113,15 @@ def test_a_reusable_token_is_for_many_until_it_is_revoked(hub: Authority, tmp_pa
     with pytest.raises(TokenRevoked):
         hub.sign(*node(tmp_path, "gw3").request(token))
     assert sorted(hub.nodes()) == ["gw1", "gw2"]
+
+
+def test_nodes_that_join_at_once_all_join(hub: Authority, tmp_path: Path) -> None:
+    requests = [node(tmp_path, f"gw{number}").request(hub.issue_token()) for number in range(32)]
+    with ThreadPoolExecutor(8) as pool:
+        issued = [pool.submit(hub.issue_token) for _ in requests]
+        signed = list(pool.map(lambda request: hub.sign(*request), requests))
+    assert all(signed) and len(hub.nodes()) == 32
+    assert hub.sign(*node(tmp_path, "last").request(issued[-1].result()))
 
 
 def test_a_token_expires(hub: Authority, tmp_path: Path, clock: Clock) -> None:

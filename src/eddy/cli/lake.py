@@ -1,12 +1,12 @@
-"""`eddy report`, `eddy insight`, `eddy forget`: what a lake holds, what it says by itself, and what is to leave it."""
+"""`eddy report`, `insight`, `aggregate`, `forget`: what a lake holds, says by itself and comes to, and what is to leave it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from eddy.cli.console import JSON_HELP
-from eddy.cli.query import LAKE_HELP, opened
+from eddy.cli.query import FORMATS, LAKE_HELP, located, opened, write
 
 Where = Annotated[str, typer.Option("--lake", envvar="EDDY_LAKE", metavar="DIR", help=LAKE_HELP)]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)]
@@ -51,6 +51,48 @@ def insight(lake: Where, json: Json = None) -> None:
         out.print("No trend, season, anomaly or correlation stands out.")
     if json is not None:
         console.write_json(json, {"findings": [asdict(finding) for finding in found]})
+
+
+def aggregate(
+    stream: Annotated[str, typer.Argument(help="What is summed up; its numbers `value`, unless --field says otherwise.")],
+    lake: Where,
+    field: Annotated[str, typer.Option(help="The column.")] = "value",
+    every: Annotated[str, typer.Option(metavar="DURATION", help="Length of a step, such as 10m or 1h.")] = "1h",
+    by: Annotated[Literal["origin", "all"], typer.Option(help="Each origin for itself, or all of them together.")] = "origin",
+    cluster: Annotated[str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do it; this process without.")] = None,
+    into: Annotated[str | None, typer.Option(metavar="STREAM", help="Keep it in the lake, in place of what was kept so before.")] = None,
+    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How the rows are written, without --into.")] = "table",
+) -> None:
+    """Sum a stream up in steps of time: how many, mean, least and most. The result is the same with a cluster and without."""
+    import time
+
+    from eddy.cli import console
+    from eddy.errors import SettingError
+    from eddy.knowledge import aggregate as aggregating
+    from eddy.knowledge.tables import Place
+    from eddy.spec.diagnostics import Invalid
+    from eddy.spec.quantities import DURATION_MS, parse
+
+    if form not in FORMATS:
+        raise SettingError(f"{form!r} is no format: choose one of {', '.join(FORMATS)}")
+    try:
+        every_us = round(parse(every, DURATION_MS) * 1000)
+    except Invalid as error:
+        raise SettingError(f"--every: {error}") from None
+    if every_us < 1:
+        raise SettingError("--every: a step is a microsecond long at least")
+    run: aggregating.Run = aggregating.here
+    if cluster is not None:
+        from eddy.knowledge.cluster import on
+
+        run = on(cluster)
+    place = Place(located(lake))
+    result = aggregating.aggregate(place, stream, field, every_us, by == "origin", run)
+    if into is None:
+        write(result, form)
+        return
+    aggregating.keep(place, into, stream, result, time.time_ns() // 1000)
+    console.result_console(None).print(f"{into}: {result.num_rows:,} rows", markup=False)
 
 
 def forget(

@@ -33,7 +33,7 @@ def query(
         with limits.time(limit_s):
             answer = here.query(sql).arrow()
         try:
-            _write(answer, form)
+            write(answer, form)
         except OverflowError as error:
             raise BadInput(f"there is a time in the answer that cannot be written ({error}): cast it to text") from None
 
@@ -42,10 +42,16 @@ def opened(lake: str, **limits: Any) -> "Lake":
     """A lake for reading; `~` and `file:` are understood."""
     from eddy.knowledge.query import Lake
 
-    return Lake(lake if "://" in lake else Path(lake).expanduser(), **limits)
+    return Lake(located(lake), **limits)
 
 
-def _write(answer: Any, form: str) -> None:
+def located(lake: str) -> str:
+    """A folder or URL as the lake knows it."""
+    return lake if "://" in lake else str(Path(lake).expanduser().absolute())
+
+
+def write(answer: Any, form: str) -> None:
+    """Rows to standard output."""
     import csv
     import json
 

@@ -183,8 +183,9 @@ class _Deployment:
 
     def _holders(self, one: Wired, owner: str, charter: Charter) -> list[str]:
         """Where copies are: where it may run, of the same tier before others; never on a device, whose flash and line are too small."""
-        if one.kind != "function" or not one.copies or owner not in self._nodes:
+        if not one.copies or owner not in self._nodes:
             return []
+        function = self._cpu.get(one.instance)  # None: a source, which costs next to nothing
         able = [
             node
             for node in self._problem.nodes
@@ -192,8 +193,7 @@ class _Deployment:
             and node.tier != "device"
             and node.name not in self._lost
             and charter.may_be_on(node.name)
-            and self._cpu[one.instance].cpu_s_on(node) is not None
-            and (not self._cpu[one.instance].at or {node.name, node.tier} & set(self._cpu[one.instance].at))
+            and (not function or (function.cpu_s_on(node) is not None and (not function.at or {node.name, node.tier} & set(function.at))))
         ]
         able.sort(key=lambda node: (node.tier != self._nodes[owner].tier, -node.ram_bytes, node.name))
         return [node.name for node in able[: one.copies]]

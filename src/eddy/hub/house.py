@@ -60,7 +60,7 @@ class _Known:
 
 def _copies(wanted: list[Wanted]) -> list[str]:
     """Who holds what, in words."""
-    functions = [one for one in wanted if one.kind == "function"]
+    functions = [one for one in wanted if one.kind == "function" or one.holders]
     none = "none: no other node may hold it, or none is asked for"
     return [f"  {one.charter.instance}  {', '.join(one.holders) or none}" for one in functions]
 
@@ -281,7 +281,7 @@ class House:
         digests = {one.name: one.digest for one in before.problem.functions} if before else {}
         running = {one: Running(node, digests[one]) for one, node in where.items() if one in digests}
         result = explain.result(plan, explain.changes(plan, running))
-        result["copies"] = {one.charter.instance: one.holders for one in wanted if one.kind == "function"}
+        result["copies"] = {one.charter.instance: one.holders for one in wanted if one.kind == "function" or one.holders}
         result["text"] += ["Copies, each up to date before anything that it would have to repeat is heard", *_copies(wanted)]
         if dry:
             return result
@@ -334,11 +334,11 @@ class House:
             if node not in names:
                 raise unknown("node", node, names)
             app, wired = self._belongs(instance)
-            if wired and wired.kind == "source":
-                raise Refused(f"{instance} is a source: it is where its sensor is")
+            if wired and wired.kind == "source" and node not in {entry.wanted, *entry.holders}:
+                raise Refused(f"{instance} is a source: it is where its sensor is, or where it has a copy")
             if wired and wired.kind == "sink" and wired.node:
                 raise Refused(f"{instance} is a sink at {wired.node}: it is where its actuator is")
-            if wired:
+            if wired and wired.kind != "source":
                 self._check_way(self._known[app].problem, instance, entry.assignment.owner, node)
             self._control.move(instance, node, why)
 

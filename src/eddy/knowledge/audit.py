@@ -5,6 +5,7 @@ import pwd
 import time
 from typing import Any
 
+from eddy.knowledge import turn
 from eddy.knowledge.extra import load
 from eddy.knowledge.tables import Place, Table, moment
 
@@ -42,8 +43,10 @@ def note(place: Place, who: str, sql: str, streams: list[str], rows: int | None)
     table = Table(place, "audit", schema)
     table.append(pa.table([column.cast(one.type) for column, one in zip(told, schema, strict=True)], schema=schema), {})
     if table.delta.version() % 64 == 0:
-        table.compact(32 << 20)
-        table.checkpoint()
+        with turn.appending(place.folder), table.alone(now_us // 1_000_000) as mine:
+            if mine:
+                table.compact(32 << 20)
+                table.checkpoint()
 
 
 def _user() -> str:

@@ -1,4 +1,4 @@
-"""What the extra `knowledge` installs, loaded when it is used: nothing else of Eddy needs it."""
+"""What the extras `knowledge` and `cluster` install, loaded when it is used: nothing else of Eddy needs it."""
 
 from functools import cache
 from importlib import import_module
@@ -9,7 +9,7 @@ from eddy.errors import ToolMissing
 
 @cache
 def load(module: str) -> Any:
-    """A module of `deltalake`, `duckdb` or `pyarrow`.
+    """A module of `deltalake`, `duckdb`, `pyarrow` or `distributed`.
 
     Raises:
         ToolMissing: It is not installed.
@@ -17,4 +17,6 @@ def load(module: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError:
-        raise ToolMissing(f"the lake needs {module.partition('.')[0]}, which is not installed: pip install 'eddy[knowledge]'") from None
+        package = module.partition(".")[0]
+        extra = "cluster" if package == "distributed" else "knowledge"
+        raise ToolMissing(f"the lake needs {package}, which is not installed: pip install 'eddy[{extra}]'") from None

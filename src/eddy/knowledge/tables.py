@@ -1,12 +1,13 @@
 """Delta tables of the lake, in a folder or on an object store: appended to exactly once, in order, and durable when `append` returns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eddy.errors import DataError, StorageFull
-from eddy.knowledge import durable
+from eddy.knowledge import durable, turn
 from eddy.knowledge.extra import load
 
 RESERVED = ("quarantine", "gaps", "audit", "streams", "fields", "quality")
@@ -15,9 +16,13 @@ RESERVED = ("quarantine", "gaps", "audit", "streams", "fields", "quality")
 UNITS = "eddy.units"
 """Property of a table: {column: unit} as JSON."""
 
+LEASE_S = 3600
+"""For so long a table on an object store is tended by one writer alone; clocks of writers may differ by much less."""
+
 ROW_GROUP = 131_072
 """Rows of a row group: so much is read at least."""
 
+_TENDING = "eddy.tending"
 _KINDS = {"bool": "bool", "int64": "int", "double": "float", "string": "text", "binary": "bytes"}
 _PROPERTIES = {"delta.logRetentionDuration": "interval 1 days", "delta.deletedFileRetentionDuration": "interval 1 hours"}
 
@@ -94,9 +99,13 @@ class Place:
         """The tables that are there."""
         if self.folder:
             return sorted(one.parent.name for one in self.folder.glob(f"*/{durable.LOG}"))
-        fs, path = load("pyarrow.fs").FileSystem.from_uri(self.root)
-        found = fs.get_file_info(load("pyarrow.fs").FileSelector(path, allow_not_found=True))
+        found = store(self.root, self.options).get_file_info(load("pyarrow.fs").FileSelector("", allow_not_found=True))
         return sorted(one.base_name for one in found if one.base_name)
+
+
+def store(where: str, options: Mapping[str, str]) -> Any:
+    """The pyarrow.fs.FileSystem below a folder or URL, reached as the tables are."""
+    return load("pyarrow.fs").PyFileSystem(load("deltalake.fs").DeltaStorageHandler(where, dict(options) or None))
 
 
 class Table:
@@ -120,6 +129,7 @@ class Table:
         delta = load("deltalake")
         self.name = name
         self._fsync = place.fsync
+        self._claimed = -1
         self._folder = Path(place.where(name)) if place.folder else None
         self._known: set[Path] = set()
         self.dropped = durable.mend(self._folder) if self._folder else []
@@ -173,12 +183,13 @@ class Table:
         newest = data.group_by("origin").aggregate([("time_ns", "max")])
         return dict(zip(newest["origin"].to_pylist(), newest["time_ns_max"].to_pylist(), strict=True))
 
-    def append(self, rows: Any, positions: Mapping[str, int]) -> None:
+    def append(self, rows: Any, positions: Mapping[str, int], instead: bool = False) -> None:
         """Write rows and the positions of their senders in one commit.
 
         Args:
             rows: pyarrow.Table; columns that are new here are added.
             positions: {sender: last number}.
+            instead: In the place of all rows that are there.
 
         Raises:
             StorageFull: It could not be written; what is in the table is as before, after it was opened anew at the latest.
@@ -193,25 +204,43 @@ class Table:
             delta.write_deltalake(
                 self._table,
                 rows,
-                mode="append",
+                mode="overwrite" if instead else "append",
                 schema_mode="merge",
                 writer_properties=self._writer,
                 commit_properties=said,
                 post_commithook_properties=self._hook,
             )
         except (OSError, delta.exceptions.DeltaError) as error:
-            raise StorageFull(f"table {self.name} cannot be written ({error}): make room; it is tried again") from error
+            raise StorageFull(f"table {self.name} cannot be written ({error}): it is tried again; make room, if that is it") from error
         self._settle(before)
 
+    @contextmanager
+    def alone(self, now_s: int) -> Iterator[bool]:
+        """Whether nobody else replaces files meanwhile, in this lake if it is a folder, in this table for an hour if it is not.
+
+        deltalake takes two compactions of the same files for no conflict: what was in them would be there twice.
+        """
+        if self._folder:
+            with turn.tending(self._folder.parent) as mine:
+                yield mine
+        else:
+            self._table.update_incremental()
+            yield self._claim(now_s)
+
     def delete(self, predicate: str) -> int:
-        """Remove the rows for which an SQL condition holds; returns how many. Their files are still there: `sweep` them."""
+        """Remove the rows for which an SQL condition holds; returns how many. Their files are still there: `sweep` them.
+
+        Only when `alone`.
+        """
+        self._table.update_incremental()
         before = self._table.version()
         said = self._table.delete(predicate, writer_properties=self._writer, post_commithook_properties=self._hook)
         self._settle(before)
         return int(said.get("num_deleted_rows") or 0)
 
     def compact(self, target_bytes: int) -> int:
-        """Make few large files of many small ones; returns how many there are less."""
+        """Make few large files of many small ones; returns how many there are less. Only when `alone`."""
+        self._table.update_incremental()
         before = self._table.version()
         said = self._table.optimize.compact(target_size=target_bytes, writer_properties=self._writer, post_commithook_properties=self._hook)
         self._settle(before)
@@ -244,6 +273,21 @@ class Table:
         columns = [name for name in ("path", "size_bytes", "num_records", "partition.day") if name in actions.column_names]
         rows: list[dict[str, Any]] = actions.select(columns).to_pylist()
         return rows
+
+    def _claim(self, now_s: int) -> bool:
+        """Say in a commit that this one tends the table for `LEASE_S`; False when somebody else does, or was faster."""
+        delta = load("deltalake")
+        held = self._table.transaction_version(_TENDING)
+        if held is not None and now_s - held < (LEASE_S // 2 if held == self._claimed else LEASE_S):
+            return bool(held == self._claimed)
+        said = delta.CommitProperties(custom_metadata={durable.POSITIONS: "1"}, app_transactions=[delta.Transaction(_TENDING, now_s)])
+        try:
+            self._table.create_write_transaction([], "append", self._table.schema(), ["day"], commit_properties=said)
+        except delta.exceptions.CommitFailedError:
+            return False
+        self._table.update_incremental()
+        self._claimed = now_s
+        return True
 
     def _settle(self, before: int) -> None:
         if not (self._folder and self._fsync):

@@ -1,4 +1,4 @@
-"""Whose turn it is in a lake in a folder: many may append at a time, and whoever forgets is alone."""
+"""Whose turn it is in a lake in a folder: many may append at a time, one of them tends, and whoever forgets is alone."""
 
 import fcntl
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from eddy.kernel.rng import fresh
 
 _FILE = ".turn"
+_TENDING = ".tending"
 _MARK_BYTES = 8
 
 
@@ -35,3 +36,15 @@ def alone(folder: Path) -> Iterator[None]:
             file.truncate(0)
             os.write(file.fileno(), fresh(_MARK_BYTES))
             os.fsync(file.fileno())
+
+
+@contextmanager
+def tending(folder: Path) -> Iterator[bool]:
+    """Whether nobody else is in here; it does not wait."""
+    with (folder / _TENDING).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = True
+        except BlockingIOError:
+            mine = False
+        yield mine

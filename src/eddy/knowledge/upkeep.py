@@ -27,8 +27,13 @@ class Upkeep:
     linger_h: int = 1
 
     def tend(self, table: Table, now_ns: int | None = None) -> None:
-        """Do all of it once."""
+        """Do all of it once, unless somebody else is doing it."""
         now_s = (time.time_ns() if now_ns is None else now_ns) // 10**9
+        with table.alone(now_s) as mine:
+            if mine:
+                self._tend(table, now_s)
+
+    def _tend(self, table: Table, now_s: int) -> None:
         if self.keep_ms is not None:
             oldest = datetime.fromtimestamp(now_s - self.keep_ms // 1000, UTC).date()
             if any(file["partition.day"] < oldest for file in table.files()):

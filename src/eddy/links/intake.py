@@ -143,7 +143,8 @@ class Opened:
     """Samples of messages as a source gives them on, in a form.
 
     A sample is its value; `{"from": origin, "value": value}` where it is known who measured it, or where a value has such names itself,
-    and with `"key"` where the form says what tells one from the other. A message that cannot be decoded is a sample, too: see `eddy.links.decoders.quarantined`.
+    and with `"key"` where the form says what tells one from the other. A message that cannot be decoded is a sample, too: see
+    `eddy.links.decoders.quarantined`.
 
     Args:
         form: Of the messages.

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import deque
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +24,7 @@ LARGEST = 1 << 20
 INFLIGHT = 4096
 WEEK_MS = 7 * 24 * 3600 * 1000
 _PATIENCE_S = 0.5
+_MOST = 65535  # messages that a broker takes ahead of acknowledgements, when it does not say
 _FAILED = 128  # reason codes from here on
 
 
@@ -94,6 +96,8 @@ class Subscribe:
         self._heard = 0
         self._burst: list[Message] = []
         self._line: Line | None = None
+        self._owed: deque[tuple[int, int, int | None]] = deque()  # to be acknowledged, in order: message, quality, its receipt
+        self._told: set[int] = set()  # receipts that are with the broker
         self._ready, self._refusal = Event(), ""
         name = client or _name(home, to, self._topics)
         self._client = self._new_client(name)
@@ -145,6 +149,7 @@ class Subscribe:
         client.on_subscribe = self._subscribed
         client.on_message = self._message
         client.on_disconnect = self._disconnected
+        client.on_publish = self._published
         return client
 
     def _connect(self, host: str, port: int, session_s: int, inflight: int, timeout_s: int) -> None:
@@ -171,6 +176,8 @@ class Subscribe:
         if reason.is_failure:
             self._refuse(f"refuses us: {reason}")
             return
+        # Of receipts. Its setter wants to be told before connecting, when the broker has not said it yet; nothing is on its way.
+        client._max_inflight_messages = getattr(properties, "ReceiveMaximum", _MOST)
         if flags.session_present:
             self._ready.set()  # it subscribed before; what has waited may come ahead of the answer to doing so again
         if self._version == 5:
@@ -222,13 +229,24 @@ class Subscribe:
             self._line.do(lambda: self._acknowledge(receipts))
 
     def _acknowledge(self, receipts: list[tuple[int, int, Any, dict[str, Any]]]) -> None:
-        for mid, qos, asked, answer in receipts:
-            if asked is not None:
-                self._answer(asked, answer)
+        """A message with a receipt only when the broker has that: a node that ends before would have told nobody."""
+        self._owed.extend((mid, qos, None if asked is None else self._answer(asked, answer)) for mid, qos, asked, answer in receipts)
+        self._settle()
+
+    def _published(self, client: "Client", userdata: Any, mid: int, reason: Any, properties: Any) -> None:
+        self._told.add(mid)
+        self._settle()
+
+    def _settle(self) -> None:
+        while self._owed and (self._owed[0][2] is None or self._owed[0][2] in self._told):
+            mid, qos, receipt = self._owed.popleft()
+            if receipt is not None:
+                self._told.remove(receipt)
             if qos:
                 self._client.ack(mid, qos)
 
-    def _answer(self, asked: Any, answer: dict[str, Any]) -> None:
+    def _answer(self, asked: Any, answer: dict[str, Any]) -> int | None:
+        """Publish a receipt; its number."""
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
@@ -237,9 +255,9 @@ class Subscribe:
         if hasattr(asked, "CorrelationData"):
             properties.CorrelationData = asked.CorrelationData
         try:
-            self._client.publish(asked.ResponseTopic, json.dumps(answer), qos=1, properties=properties)
+            return self._client.publish(asked.ResponseTopic, json.dumps(answer), qos=1, properties=properties).mid
         except ValueError:
-            return  # no topic to publish to: who asked has itself to blame
+            return None  # no topic to publish to: who asked has itself to blame
 
 
 def _name(home: Home | None, to: str, topics: list[str]) -> str:

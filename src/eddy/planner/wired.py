@@ -20,7 +20,7 @@ class Wired:
             the file relative to the app.
         inputs: Instances whose samples come in.
         labels: Of what comes in; they are also those of its state.
-        copies: Replicas on other nodes; only functions have any.
+        copies: Replicas on other nodes; of functions, and of sources whose senders can be reached from there, too.
         effect: Of a sink; None for others.
         safe: What a sink is set to when nobody speaks; None where nothing is said.
         node: The node that it is pinned to; None: it is where the plan puts it.

@@ -6,6 +6,7 @@ from eddy.planner.from_app import problem
 from eddy.planner.learning import with_loops
 from eddy.planner.privacy import Labels, labels
 from eddy.planner.wired import Wired
+from eddy.spec.catalog import Subscribe
 from eddy.spec.instances import Instance, expand, nodes
 from eddy.spec.model import App
 from eddy.spec.programs import Program, for_node, program
@@ -29,8 +30,12 @@ def wiring(app: App) -> list[Wired]:
 
 
 def _wired(app: App, instance: Instance, does: Program, comes: Labels, out: Mapping[str, Labels]) -> Wired:
+    copies = 0
     if instance.kind == "source":
-        does = for_node(does, nodes(app)[app.sources[instance.of].at].index(instance.at[0]))
+        source = app.sources[instance.of]
+        does = for_node(does, nodes(app)[source.at].index(instance.at[0]))
+        if isinstance(source, Subscribe):
+            copies, does = source.copies, _with_session(app, instance, source, does)
     function = app.functions[instance.of] if instance.kind == "function" else None
     sink = app.sinks[instance.of] if instance.kind == "sink" else None
     levels = {label.level for label in out.get(instance.name, ())} if sink is None else set()
@@ -41,10 +46,16 @@ def _wired(app: App, instance: Instance, does: Program, comes: Labels, out: Mapp
         does,
         instance.inputs,
         comes,
-        function.copies if function else 0,
+        function.copies if function else copies,
         function.on_partition if function else "stay",
         sink.effect if sink else None,
         sink.safe if sink else None,
         instance.node,
         min(levels, key=LEVELS.index, default=None),
     )
+
+
+def _with_session(app: App, instance: Instance, source: Subscribe, does: Program) -> Program:
+    """With the name of the session: that of one instance alone, and the same wherever that is, so that a copy goes on with it."""
+    name = source.client + instance.name.removeprefix(instance.of) if source.client else f"{app.name}.{instance.name}" * bool(source.copies)
+    return [*does[:2], {**does[2], "client": name}]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -66,6 +67,7 @@ class Authority:
         self._certificate = certificate
         database = self.folder / "enrolment.db"
         keyfile.write(database, b"", replace=False)  # an empty file is an empty database, and has the right mode from the start
+        self._lock = Lock()  # a connection has one transaction at a time
         self._database = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.executescript(_TABLES)
@@ -93,8 +95,10 @@ class Authority:
         Raises:
             TokenRefused: It is none of this hub's.
         """
-        if not self._database.execute("UPDATE tokens SET revoked = 1 WHERE number = ?", (Token.parse(token).number,)).rowcount:
-            raise TokenRefused("this token was not issued by this hub")
+        number = Token.parse(token).number
+        with self._transaction():
+            if not self._database.execute("UPDATE tokens SET revoked = 1 WHERE number = ?", (number,)).rowcount:
+                raise TokenRefused("this token was not issued by this hub")
 
     def sign(self, csr_pem: bytes, proof: str) -> bytes:
         """The certificate of a node that joins, and that of the authority, PEM. The same request may be repeated.
@@ -149,11 +153,13 @@ class Authority:
 
     def remove(self, node: str) -> bool:
         """Forget a node, so that it gets no further certificate and its name is free; the one it has is good until it expires."""
-        return self._database.execute("DELETE FROM nodes WHERE name = ?", (node,)).rowcount > 0
+        with self._transaction():
+            return self._database.execute("DELETE FROM nodes WHERE name = ?", (node,)).rowcount > 0
 
     def nodes(self) -> dict[str, float]:
         """Who has joined: {name: when its certificate ends, seconds since 1970}."""
-        return dict(self._database.execute("SELECT name, expires FROM nodes WHERE name != ? ORDER BY name", (HUB,)))
+        with self._lock:
+            return dict(self._database.execute("SELECT name, expires FROM nodes WHERE name != ? ORDER BY name", (HUB,)))
 
     def own_identity(self) -> Identity:
         """The hub's own identity, renewed when it comes to its end; its name is `@`, which no node can have."""
@@ -171,7 +177,8 @@ class Authority:
     def _issue(self, node: str | None, expires_s: float, reusable: bool) -> str:
         token = Token.fresh(fingerprint(self._certificate))
         row = (token.number, token.secret, node, self._clock() + expires_s, reusable)
-        self._database.execute("INSERT INTO tokens (number, secret, node, expires, reusable) VALUES (?, ?, ?, ?, ?)", row)
+        with self._transaction():
+            self._database.execute("INSERT INTO tokens (number, secret, node, expires, reusable) VALUES (?, ?, ?, ?, ?)", row)
         return str(token)
 
     def _certify(self, name: str, public: ec.EllipticCurvePublicKey) -> bytes:
@@ -205,13 +212,14 @@ class Authority:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        finally:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
 
 
 def _check_name(name: str) -> None:

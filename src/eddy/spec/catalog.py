@@ -209,6 +209,7 @@ class Subscribe(_Bounded):
         inflight: Messages ahead of acknowledgements.
         ca: Whom to trust, PEM.
         broker: `embedded` starts one within the node.
+        copies: Replicas on other nodes, in step; one of them takes over the session when the node ends.
     """
 
     program = ("eddy.links.mqtt_in", "Subscribe")
@@ -221,6 +222,7 @@ class Subscribe(_Bounded):
     inflight: int = Field(default=4096, ge=1, le=65535)
     ca: str | None = None
     broker: Literal["embedded"] | None = None
+    copies: Literal[0, 1, 2] = 0
 
 
 class Http(_Bounded):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from eddy.spec import conditions
-from eddy.spec.catalog import Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Taken
+from eddy.spec.catalog import Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Subscribe, Taken
 from eddy.spec.described import columns, described, learner
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
@@ -53,6 +53,8 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
             return {"normal_every": item.normal_every}
         case Rule() | Filter():
             return {"when": conditions.parse(item.when)}
+        case Subscribe():
+            del arguments["copies"]
         case Lake():
             arguments["streams"] = {one: described(app, one) for one in item.inputs}
         case Source() if not isinstance(item, Taken):  # others say themselves how often they send

@@ -1,0 +1,70 @@
+"""Several writers of one lake, each a process of its own: in a folder, and on an object store that speaks S3."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from writing import ROWS
+
+from eddy.knowledge.aggregate import aggregate
+from eddy.knowledge.query import Lake
+from eddy.knowledge.tables import Place
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("a", "b")
+
+
+def written_by_all(place: Place, batches: int) -> None:
+    """Let everybody write at once, and look at what came of it."""
+    command = [sys.executable, str(Path(__file__).with_name("writing.py")), place.root]
+    writers = [subprocess.Popen([*command, name, str(batches), json.dumps(dict(place.options))]) for name in NAMES]
+    assert [writer.wait(120) for writer in writers] == [0] * len(NAMES)
+    with Lake(place.root, dict(place.options)) as lake:
+        found = Counter((row["origin"], row["value"]) for row in lake.query("SELECT origin, value FROM room").rows())
+    assert found == Counter((name, number) for name in NAMES for number in range(batches * ROWS))
+
+
+def test_in_a_folder_each_sample_is_there_once_through_compactions_of_all(tmp_path: Path) -> None:
+    written_by_all(Place(str(tmp_path)), batches=16)
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """On a server of moto's, which keeps what it has in memory."""
+    pytest.importorskip("moto.server", reason="no server that speaks S3 is installed: pip install 'moto[server]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
+        server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"}
+    end = time.monotonic() + 60
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/plant", method="PUT", headers=signed)):
+                    break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < end
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+        yield Place("s3://plant/lake", {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true", **keys})
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_on_an_object_store_each_sample_is_there_once_and_can_be_asked_for(bucket: Place) -> None:
+    written_by_all(bucket, batches=8)
+    sums = aggregate(bucket, "room", every_us=3_600_000_000)
+    assert sums["n"].to_pylist() == [8 * ROWS] * len(NAMES)
+    with Lake(bucket.root, dict(bucket.options)) as lake:
+        told = lake.query("SELECT stream, rows, origins FROM streams").rows()
+    assert told == [{"stream": "room", "rows": 8 * ROWS * len(NAMES), "origins": len(NAMES)}]
