@@ -62,6 +62,7 @@ def aggregate(
     cluster: Annotated[str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers do it; this process without.")] = None,
     into: Annotated[str | None, typer.Option(metavar="STREAM", help="Keep it in the lake, in place of what was kept so before.")] = None,
     form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How the rows are written, without --into.")] = "table",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json; with --into, how many rows.")] = False,
 ) -> None:
     """Sum a stream up in steps of time: how many, mean, least and most. The result is the same with a cluster and without."""
     import time
@@ -73,6 +74,7 @@ def aggregate(
     from eddy.spec.diagnostics import Invalid
     from eddy.spec.quantities import DURATION_MS, parse
 
+    form = "json" if json else form
     if form not in FORMATS:
         raise SettingError(f"{form!r} is no format: choose one of {', '.join(FORMATS)}")
     try:
@@ -92,7 +94,10 @@ def aggregate(
         write(result, form)
         return
     aggregating.keep(place, into, stream, result, time.time_ns() // 1000)
-    console.result_console(None).print(f"{into}: {result.num_rows:,} rows", markup=False)
+    if json:
+        console.write_json("-", {"stream": into, "rows": result.num_rows})
+    else:
+        console.result_console(None).print(f"{into}: {result.num_rows:,} rows", markup=False)
 
 
 def forget(
