@@ -38,8 +38,8 @@ class Outcome:
 
 def is_torn(table: Path) -> bool:
     """Whether the newest entry of the log says less than it should, or names a file that cannot be read."""
-    entry = max((table / "_delta_log").glob("*.json"))
     try:
+        entry = max((table / "_delta_log").glob("*.json"))
         actions = [json.loads(line) for line in entry.read_text().splitlines()]
         for added in (action["add"] for action in actions if "add" in action):
             pq.read_table(table / added["path"])
@@ -65,8 +65,8 @@ class Site:
         broker = stack.enter_context(Mosquitto(folder / "broker"))
         self.text, self.senders = app_and_senders(broker)
         self.folder = self.disk.root / "app"
-        self.start()
         stack.callback(lambda: self.app.__exit__(None, None, None))
+        self.start()
         for sender in self.senders.values():
             stack.enter_context(sender)
 
