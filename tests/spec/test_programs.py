@@ -37,6 +37,14 @@ FUNCTIONS: list[tuple[dict[str, Any], list[Any]]] = [
         ["eddy.kernel.functions.model", "Model", {"features": ["rms"], "uses": ["rms"], **SETTINGS}],
     ),
     ({"use": "forward", "normal": "1 in 20"}, ["eddy.kernel.functions.forward", "Forward", {"normal_every": 20}]),
+    (
+        {"use": "alarm", "raise": "value > 2", "clear": "value < 1"},
+        [
+            "eddy.kernel.functions.alarm",
+            "Alarm",
+            {"name": "x", "when": ["compare", "", ">", 2000], "clear": ["compare", "", "<", 1000]},
+        ],
+    ),
     ({"use": "rule", "when": "value > 1"}, ["eddy.kernel.functions.rule", "Rule", {"when": ["compare", "", ">", 1000]}]),
     ({"use": "filter", "when": "x < 1"}, ["eddy.kernel.functions.filter", "Filter", {"when": ["compare", "x", "<", 1000]}]),
     ({"use": "mean", "over": "10m"}, ["eddy.kernel.functions.mean", "Mean", {"over_ms": 600_000}]),

@@ -315,6 +315,20 @@ class Rule(Function):
     when: Condition
 
 
+class Alarm(Function):
+    """Says of each origin when an alarm is raised, acknowledged and cleared.
+
+    Attributes:
+        when: Raises it.
+        clear: Clears it; None: `raise` does not hold any more.
+    """
+
+    program = ("eddy.kernel.functions.alarm", "Alarm")
+    use: Literal["alarm"]
+    when: Condition = Field(alias="raise")
+    clear: Condition | None = None
+
+
 class Filter(Function):
     """Passes the samples for which a condition holds."""
 
@@ -435,6 +449,7 @@ AnyFunction = Annotated[
     | Annotated[Model, Tag("use: model")]
     | Annotated[Forward, Tag("use: forward")]
     | Annotated[Rule, Tag("use: rule")]
+    | Annotated[Alarm, Tag("use: alarm")]
     | Annotated[Filter, Tag("use: filter")]
     | Annotated[Mean, Tag("use: mean")]
     | Annotated[Counter, Tag("use: counter")]

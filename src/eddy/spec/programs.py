@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from eddy.spec import conditions
-from eddy.spec.catalog import Features, Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Taken
+from eddy.spec.catalog import Alarm, Features, Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Taken
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
 from eddy.spec.vocabulary import LEVELS, Level
@@ -71,6 +71,9 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
             return {"columns": judged(app, item.model)["features"], "devices": {}, "decide": item.decide}
         case Forward():
             return {"normal_every": item.normal_every}
+        case Alarm():
+            clear = conditions.parse(item.clear) if item.clear else None
+            return {"name": name, "when": conditions.parse(item.when)} | ({"clear": clear} if clear else {})
         case Rule() | Filter():
             return {"when": conditions.parse(item.when)}
         case Lake():
