@@ -57,6 +57,10 @@ FUNCTIONS: list[tuple[dict[str, Any], list[Any]]] = [
 SINKS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"driver": "webhook", "to": "env:X"}, ["eddy.links.webhook", "Webhook", {"to": "env:X"}]),
     ({"driver": "mqtt", "to": "mqtt://b", "topic": "t"}, ["eddy.links.mqtt", "Publish", {"to": "mqtt://b", "topic": "t"}]),
+    (
+        {"driver": "email", "server": "smtps://m", "to": "a@b.c", "sender": "e@b.c", "password": "env:P"},
+        ["eddy.links.email", "Email", {"server": "smtps://m", "to": ["a@b.c"], "sender": "e@b.c", "password": "env:P"}],
+    ),
     ({"driver": "gpio", "pin": 5}, ["eddy.links.gpio", "Pin", {"pin": 5}]),
     ({"driver": "log", "file": "a.jsonl"}, ["eddy.links.log", "Log", {"file": "a.jsonl"}]),
 ]

@@ -376,6 +376,27 @@ class Webhook(Sink):
     to: str = Field(min_length=1)
 
 
+class Email(Sink):
+    """Sends one mail for each sample.
+
+    Attributes:
+        server: `smtp://host:port` (STARTTLS) or `smtps://host:port`.
+        to: Addresses that get it.
+        sender: From whom it is.
+        user, password: Of the server.
+        ca: Whom to trust, PEM.
+    """
+
+    program = ("eddy.links.email", "Email")
+    driver: Literal["email"]
+    server: str = Field(min_length=1)
+    to: Annotated[Columns, Field(min_length=1)]
+    sender: str = Field(min_length=1)
+    user: str | None = None
+    password: str | None = None
+    ca: str | None = None
+
+
 class Publish(Sink):
     """Publishes each sample at an MQTT broker."""
 
@@ -459,6 +480,7 @@ AnyFunction = Annotated[
 ]
 AnySink = Annotated[
     Annotated[Webhook, Tag("driver: webhook")]
+    | Annotated[Email, Tag("driver: email")]
     | Annotated[Publish, Tag("driver: mqtt")]
     | Annotated[Pin, Tag("driver: gpio")]
     | Annotated[Log, Tag("driver: log")]

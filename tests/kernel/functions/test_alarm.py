@@ -13,7 +13,7 @@ from eddy.kernel.functions.alarm import MOST, Alarm
 from eddy.spec.conditions import parse
 
 S = 10**9
-HOT = {"name": "hot", "when": parse("value > 80 for 30s"), "clear": parse("value < 75 for 60s")}
+HOT: dict[str, Any] = {"name": "hot", "when": parse("value > 80 for 30s"), "clear": parse("value < 75 for 60s")}
 
 
 def told(alarm: Alarm, values: list[Any], origin: str = "a", start_s: int = 0) -> list[tuple[str, str, int, Any]]:
