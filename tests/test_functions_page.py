@@ -18,6 +18,7 @@ CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCT
     "eddy.links.websocket:WebSocket",
     "eddy.links.folder:Folder",
     "eddy.links.webhook:Webhook",
+    "eddy.links.email:Email",
     "eddy.links.mqtt:Publish",
     "eddy.links.gpio:Pin",
     "eddy.links.log:Log",

@@ -38,6 +38,14 @@ FUNCTIONS: list[tuple[dict[str, Any], list[Any]]] = [
         ["eddy.kernel.functions.model", "Model", {"features": ["rms"], "uses": ["rms"], **SETTINGS}],
     ),
     ({"use": "forward", "normal": "1 in 20"}, ["eddy.kernel.functions.forward", "Forward", {"normal_every": 20}]),
+    (
+        {"use": "alarm", "raise": "value > 2", "clear": "value < 1"},
+        [
+            "eddy.kernel.functions.alarm",
+            "Alarm",
+            {"name": "x", "when": ["compare", "", ">", 2000], "clear": ["compare", "", "<", 1000]},
+        ],
+    ),
     ({"use": "rule", "when": "value > 1"}, ["eddy.kernel.functions.rule", "Rule", {"when": ["compare", "", ">", 1000]}]),
     ({"use": "filter", "when": "x < 1"}, ["eddy.kernel.functions.filter", "Filter", {"when": ["compare", "x", "<", 1000]}]),
     ({"use": "mean", "over": "10m"}, ["eddy.kernel.functions.mean", "Mean", {"over_ms": 600_000}]),
@@ -50,6 +58,10 @@ FUNCTIONS: list[tuple[dict[str, Any], list[Any]]] = [
 SINKS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"driver": "webhook", "to": "env:X"}, ["eddy.links.webhook", "Webhook", {"to": "env:X"}]),
     ({"driver": "mqtt", "to": "mqtt://b", "topic": "t"}, ["eddy.links.mqtt", "Publish", {"to": "mqtt://b", "topic": "t"}]),
+    (
+        {"driver": "email", "server": "smtps://m", "to": "a@b.c", "sender": "e@b.c", "password": "env:P"},
+        ["eddy.links.email", "Email", {"server": "smtps://m", "to": ["a@b.c"], "sender": "e@b.c", "password": "env:P"}],
+    ),
     ({"driver": "gpio", "pin": 5}, ["eddy.links.gpio", "Pin", {"pin": 5}]),
     ({"driver": "log", "file": "a.jsonl"}, ["eddy.links.log", "Log", {"file": "a.jsonl"}]),
 ]

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from eddy.cli import (
+    alarms,
     bench,
     check,
     console,
@@ -53,6 +54,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The machine-learning loop of an IoT system, from microcontroller to cloud.",
 )
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(demo.app, name="demo")
 app.add_typer(bench.app, name="bench")
 app.add_typer(device.app, name="device")

@@ -58,6 +58,15 @@ class _Known:
     wired: Mapping[str, Wired]
 
 
+def _told(settings: Mapping[str, Any]) -> str:
+    """New settings in words; of an acknowledgement also who it is of, and whose."""
+    text = "settings: " + ", ".join(sorted(settings))
+    seen = settings.get("acknowledge")
+    if isinstance(seen, dict) and all(isinstance(one, list) and len(one) == 4 for one in seen.values()):
+        text += "".join(f"; {origin} by {one[2]}" + (f": {one[3]}" if one[3] else "") for origin, one in sorted(seen.items()))
+    return text
+
+
 def _copies(wanted: list[Wanted]) -> list[str]:
     """Who holds what, in words."""
     functions = [one for one in wanted if one.kind == "function" or one.holders]
@@ -362,7 +371,7 @@ class House:
             entry = self._entry(instance)
             charter = open_charter(entry.charter.sealed)
             charter.settings = {**charter.settings, **settings}
-            self._control.change(charter, entry.assignment.consumers, entry.assignment.widths, "settings: " + ", ".join(sorted(settings)))
+            self._control.change(charter, entry.assignment.consumers, entry.assignment.widths, _told(settings))
 
     def enrol(self, csr_pem: str, proof: str) -> str:
         """See `HubView`."""

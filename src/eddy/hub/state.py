@@ -119,8 +119,11 @@ def function(hub: Hub, instance: Instance) -> FunctionView:
 
 
 @router.get("/functions/{instance}/answers/{what}", summary="Ask the owner of an instance")
-def ask(hub: Hub, instance: Instance, what: Annotated[Any, Path(pattern="^(last|state-size)$", examples=["last"])]) -> dict[str, Any]:
-    """`last` is its last output, `[seq, time_ns, value]` or `[]`; `state-size` is in bytes. 504 when nobody answers in time."""
+def ask(
+    hub: Hub, instance: Instance, what: Annotated[Any, Path(pattern="^(last|state-size|alarms)$", examples=["last"])]
+) -> dict[str, Any]:
+    """`last` is its last output, `[seq, time_ns, value]` or `[]`; `state-size` is in bytes; `alarms` is what an
+    alarm has raised, `[origin, since_ns, value, by, note]` each. 504 when nobody answers in time."""
     find_function(hub, instance)
     return {"answer": to_json(answer(hub, instance, what))}
 

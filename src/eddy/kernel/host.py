@@ -309,12 +309,16 @@ class Host:
         """What somebody asks about an instance that this node owns; None when it does not, or the question is not known.
 
         Args:
-            what: `last`: [seq, time_ns, value] of its last output, or none; `state-size`: bytes of its state.
+            what: `last`: [seq, time_ns, value] of its last output, or none; `state-size`: bytes of its state; `alarms`: what it has
+                raised, see `eddy.kernel.functions.alarm`.
         """
         slot = self._slots.get(instance)
         if slot is None or slot.leading is None:
             return None
         replica = slot.leading.replica
+        if what == "alarms":
+            function = replica.instance.function
+            return function.alarms() if hasattr(function, "alarms") else []
         return replica.last if what == "last" else len(replica.instance.checkpoint()) if what == "state-size" else None
 
     def incident(self, kind: str, instance: str, text: str) -> None:

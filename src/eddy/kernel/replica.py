@@ -203,7 +203,7 @@ class Replica:
                 self.instance = new
             self.charter = charter
             if charter.settings:
-                self._feed(CONFIGURE, charter.settings, 0)
+                self._feed(CONFIGURE, charter.settings, self.last[1] if self.last else 0)
         except Exception as error:
             self._fault(error)
 

@@ -69,7 +69,7 @@ def needs(use: str, settings: Mapping[str, Any], model: Mapping[str, Any], data:
             figures = (50e-3, 64 << 20, 1 << 20, 256 << 10, Stream(rate, size + 16))
         case "forward":
             figures = (0.1e-3, 4 << 10, 4 << 10, 256, Stream(rate / settings["one_in"], size))
-        case "rule":
+        case "rule" | "alarm":
             figures = (0.1e-3, 4 << 10, 4 << 10, 256, Stream(rate, 16))
         case _:
             figures = (1e-3, 32 << 10, 16 << 10, 4 << 10, data)

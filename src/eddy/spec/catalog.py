@@ -319,6 +319,20 @@ class Rule(Function):
     when: Condition
 
 
+class Alarm(Function):
+    """Says of each origin when an alarm is raised, acknowledged and cleared.
+
+    Attributes:
+        when: Raises it.
+        clear: Clears it; None: `raise` does not hold any more.
+    """
+
+    program = ("eddy.kernel.functions.alarm", "Alarm")
+    use: Literal["alarm"]
+    when: Condition = Field(alias="raise")
+    clear: Condition | None = None
+
+
 class Filter(Function):
     """Passes the samples for which a condition holds."""
 
@@ -364,6 +378,27 @@ class Webhook(Sink):
     program = ("eddy.links.webhook", "Webhook")
     driver: Literal["webhook"]
     to: str = Field(min_length=1)
+
+
+class Email(Sink):
+    """Sends one mail for each sample.
+
+    Attributes:
+        server: `smtp://host:port` (STARTTLS) or `smtps://host:port`.
+        to: Addresses that get it.
+        sender: From whom it is.
+        user, password: Of the server.
+        ca: Whom to trust, PEM.
+    """
+
+    program = ("eddy.links.email", "Email")
+    driver: Literal["email"]
+    server: str = Field(min_length=1)
+    to: Annotated[Columns, Field(min_length=1)]
+    sender: str = Field(min_length=1)
+    user: str | None = None
+    password: str | None = None
+    ca: str | None = None
 
 
 class Publish(Sink):
@@ -439,6 +474,7 @@ AnyFunction = Annotated[
     | Annotated[Model, Tag("use: model")]
     | Annotated[Forward, Tag("use: forward")]
     | Annotated[Rule, Tag("use: rule")]
+    | Annotated[Alarm, Tag("use: alarm")]
     | Annotated[Filter, Tag("use: filter")]
     | Annotated[Mean, Tag("use: mean")]
     | Annotated[Counter, Tag("use: counter")]
@@ -448,6 +484,7 @@ AnyFunction = Annotated[
 ]
 AnySink = Annotated[
     Annotated[Webhook, Tag("driver: webhook")]
+    | Annotated[Email, Tag("driver: email")]
     | Annotated[Publish, Tag("driver: mqtt")]
     | Annotated[Pin, Tag("driver: gpio")]
     | Annotated[Log, Tag("driver: log")]

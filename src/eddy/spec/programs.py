@@ -3,7 +3,7 @@
 from typing import Any
 
 from eddy.spec import conditions
-from eddy.spec.catalog import Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Subscribe, Taken
+from eddy.spec.catalog import Alarm, Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Subscribe, Taken
 from eddy.spec.described import columns, described, learner
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
@@ -51,6 +51,9 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
             return {"columns": judged(app, item.model)["features"], "devices": {}, "decide": item.decide}
         case Forward():
             return {"normal_every": item.normal_every}
+        case Alarm():
+            clear = conditions.parse(item.clear) if item.clear else None
+            return {"name": name, "when": conditions.parse(item.when)} | ({"clear": clear} if clear else {})
         case Rule() | Filter():
             return {"when": conditions.parse(item.when)}
         case Subscribe():

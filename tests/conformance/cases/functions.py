@@ -9,7 +9,7 @@ from vectors import load as golden
 from eddy.kernel.codec import encode
 from eddy.kernel.errors import Refused
 from eddy.kernel.function import CONFIGURE, GAP, SAMPLE, TICK, Instance, Sample
-from eddy.kernel.functions import chain, condition, features, filter, forward, load, mean, model, rule, window
+from eddy.kernel.functions import alarm, chain, condition, features, filter, forward, load, mean, model, rule, window
 from eddy.kernel.hop import Gap
 from eddy.kernel.rng import Rng
 
@@ -29,6 +29,12 @@ PROGRAMS = {
     "forward": [forward.__name__, "Forward", {"normal_every": 3}],
     "rule": [rule.__name__, "Rule", {"when": HOT}],
     "confirm": RULE,
+    "alarm": [
+        alarm.__name__,
+        "Alarm",
+        {"name": "hot", "when": ["for", ["compare", "", ">", 0], 1], "clear": ["compare", "", "<", -100000]},
+    ],
+    "alarms": [alarm.__name__, "Alarm", {"name": "worn", "when": CONFIRMED}],
     "filter": [filter.__name__, "Filter", {"when": HOT}],
     "mean": [mean.__name__, "Mean", {"over_ms": 5}],
     "chain": [chain.__name__, "Chain", {"stages": [WINDOW, FEATURES, MODEL, RULE]}],
@@ -44,7 +50,7 @@ def values(name, i, rng):
         return [bytes(signal) if i % 2 else signal, 1000000]
     if name in ("model", "champion"):
         return features.Features(NAMES).on(Sample("w", "o", i, 0, [signal, 1000000]))[0]
-    if name in ("forward", "confirm"):
+    if name in ("forward", "confirm", "alarms"):
         return [rng.below(65536), [0, 0, 1, 1, 2][rng.below(5)], [i]]
     return rng.below(400) - 200
 

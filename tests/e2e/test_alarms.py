@@ -1,0 +1,75 @@
+"""An alarm in an app that runs: raised by what is posted, told to a sink, listed, acknowledged by a person, cleared."""
+
+import json
+import socket
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import Running
+from typer.testing import CliRunner
+
+from eddy.cli.main import app
+
+APP = """
+app: boilers
+nodes: {gw: {tier: gateway}}
+sources:
+  heat: {at: gw, driver: http, listen: "127.0.0.1:%d", value: t, origin: id}
+functions:
+  hot: {use: alarm, from: heat, raise: value > 80, clear: value < 75}
+sinks:
+  told: {from: hot, at: gw, driver: log, file: %s, effect: idempotent}
+"""
+
+
+def eddy(url: str, *arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [*arguments, "--hub", url], env={"COLUMNS": "160"})
+    return done.exit_code, done.stdout if "--json" in arguments else done.output
+
+
+@pytest.mark.slow
+def test_an_alarm_is_raised_listed_acknowledged_and_cleared(tmp_path: Path) -> None:
+    log = tmp_path / "told.jsonl"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free_port: int = taken.getsockname()[1]
+
+    def told() -> list[tuple[str, str]]:
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [(value["state"], value["origin"]) for value in (json.loads(line)["value"] for line in lines)]
+
+    def post(**sample: Any) -> bool:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{free_port}/", json.dumps(sample).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return bool(answer.status == 200)
+
+    with Running(tmp_path / "app", APP % (free_port, log)) as running:
+        assert running.hub
+        url = running.hub._url
+        running.until(lambda: post(id="b-1", t=90), 60)
+        post(id="b-2", t=70)
+        post(id="b-3", t=81)
+        running.until(lambda: told() == [("raised", "b-1"), ("raised", "b-3")], 30)
+        code, said = eddy(url, "alarms", "--json", "-")
+        assert code == 0
+        rows = json.loads(said)["alarms"]
+        assert [(row["alarm"], row["origin"], row["value"], row["by"]) for row in rows] == [("hot", "b-1", 90, ""), ("hot", "b-3", 81, "")]
+
+        code, said = eddy(url, "alarms", "ack", "hot", "--origin", "b-3", "--note", "on my way", "--by", "ann")
+        assert (code, "b-3 acknowledged by ann" in said) == (0, True), said
+        running.until(lambda: told()[2:] == [("acknowledged", "b-3")], 30)
+        assert "b-3 by ann: on my way" in running.hub.history("hot")[-1].why
+        code, said = eddy(url, "alarms")
+        assert "b-1" in said and "not acknowledged" in said and "acknowledged by ann: on my way" in said
+        code, said = eddy(url, "alarms", "ack", "hot", "--origin", "b-3")
+        assert code == 1 and "nothing of hot of b-3 waits" in said
+        code, said = eddy(url, "alarms", "ack", "told")
+        assert code == 1 and "told is no alarm" in said
+
+        for one in ("b-1", "b-3"):
+            post(id=one, t=60)
+        running.until(lambda: told()[3:] == [("cleared", "b-1"), ("cleared", "b-3")], 30)
+        assert eddy(url, "alarms")[1].strip() == "No alarm is raised."
