@@ -24,7 +24,7 @@ def plain(file: Path) -> Any:
 
 
 def test_the_examples_are_valid(validator: Any) -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
     for file in EXAMPLES:
         assert not [error.message for error in validator.iter_errors(plain(file))]
 
