@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from eddy.spec.catalog import Own, choices
-from eddy.spec.load import made
 from eddy.spec.described import columns
+from eddy.spec.load import made
 from eddy.spec.programs import judged, program
 
 NODES = {"gw": {"tier": "gateway"}}
