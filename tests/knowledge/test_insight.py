@@ -67,3 +67,30 @@ def test_what_moves_together_is_told_and_two_trends_alone_are_not(tmp_path: Path
     )
     pairs = [(finding.about, finding.text) for finding in found if finding.kind == "correlation"]
     assert [about for about, _ in pairs] == [("room.value of a", "room.value of b")] and "against each other" in pairs[0][1]
+
+
+def test_day_and_night_are_no_trend_because_the_series_ends_in_the_evening(tmp_path: Path) -> None:
+    busy = [9.0 if 8 <= hour % 24 < 18 and hour < 40 else 0.0 for hour in range(480)]
+    found = said(tmp_path, a=lambda hour, chance: busy[hour] + chance.gauss(0, 0.1) if hour < 90 else float("nan"))
+    assert not [finding.text for finding in found if finding.kind == "trend"]
+
+
+def test_what_many_show_at_once_is_one_finding_and_a_run_of_steps_too(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    values = [{"a": chance.gauss(9, 1), "b": chance.gauss(3, 1), "c": chance.gauss(0, 1)} for _ in range(480)]
+    for hour in (100, 101, 102):
+        values[hour] = {"a": 90.0 + hour, "b": 80.0 + hour, "c": chance.gauss(0, 1)}
+    units = {"room": {"units": {"a": "Cel"}}}
+    Sink(to=str(tmp_path), streams=units).write_all([sample(i, one, time_ns=START_NS + i * HOUR_NS) for i, one in enumerate(values)])
+    with Lake(tmp_path) as lake:
+        (found,) = [finding for finding in findings(lake) if finding.kind == "anomaly"]
+    assert set(found.about) == {"room.a of a", "room.b of a"} and found.evidence["time"].startswith("2026-01-05T06")
+    assert "192 Cel" in found.text or "so are a" in found.text
+
+
+def test_what_was_decided_is_not_measured(tmp_path: Path) -> None:
+    told = {"room": {"kind": "decided", "fields": {"0": "score"}}}
+    Sink(to=str(tmp_path), streams=told).write_all([sample(i, [i], time_ns=START_NS + i * HOUR_NS) for i in range(480)])
+    with Lake(tmp_path) as lake:
+        assert lake.query("SELECT max(score) AS most FROM room").rows() == [{"most": 479}]
+        assert findings(lake) == []

@@ -227,3 +227,21 @@ def test_a_writer_that_is_killed_again_and_again_loses_and_doubles_nothing(tmp_p
 @pytest.mark.soak
 def test_two_hundred_kills(tmp_path: Path) -> None:
     campaign(tmp_path, 200)  # minutes: run it with --timeout=0
+
+
+def test_lists_whose_parts_have_names_become_columns(tmp_path: Path) -> None:
+    told = {
+        "fields": {"0": "score", "1": "label", "2": "news", "2.0": "mean", "2.1": "rms"},
+        "per": {"score": 65536, "rms": 16},
+        "absent": {"score": -1},
+        "units": {"rms": "gn"},
+    }
+    lake = Lake(to=str(tmp_path), streams={"room": told})
+    lake.write_all([sample(0, [32768, 1, [5, 24]]), sample(1, [-1, 3, {"e": "trained"}]), sample(2, [-1, 2]), sample(3, {"label": 9})])
+    found = [{name: row.get(name) for name in ("score", "label", "news", "mean", "rms")} for row in rows(tmp_path)]
+    assert found == [
+        {"score": 0.5, "label": 1, "news": None, "mean": 5, "rms": 1.5},
+        {"score": None, "label": 3, "news": '{"e":"trained"}', "mean": None, "rms": None},
+        {"score": None, "label": 2, "news": None, "mean": None, "rms": None},
+        {"score": None, "label": 9, "news": None, "mean": None, "rms": None},
+    ]

@@ -9,12 +9,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from eddy.dashboard.charts import Chart, Line, Mark
 from eddy.dashboard.figures import ABSENT, count, many
-from eddy.knowledge.insight import Finding, Series, findings, series
+from eddy.knowledge.insight import Finding, Series, duration, findings, series
 from eddy.knowledge.query import Lake
+from eddy.spec.units import MEANINGS
 
 MOST_CHARTS = 24
 _MOST_ROWS = 20
+_MOST_FINDINGS = 12  # of a kind
 _HOUR_S, _DAY_S = 3600, 86_400
+_KINDS = {"anomaly": "Unusual", "trend": "Trends", "season": "What repeats itself", "correlation": "What moves together"}
+_SAID = {0: "normal", 1: "anomalous", 2: "not judged: still in training, or nobody to judge", 3: "news of a model, not a window"}
 
 Table = dict[str, Any]
 
@@ -27,8 +31,10 @@ def render(lake: Lake, title: str) -> str:
         title: Of the page.
     """
     streams = lake.query("FROM streams ORDER BY stream").rows()
+    fields = lake.query("FROM fields").rows()
     found = findings(lake)
-    shown = series(lake)
+    shown = [one for one in series(lake) if len(one.values) > 1]
+    drawn = _drawn(shown, found)
     environment = Environment(
         loader=PackageLoader("eddy.dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
@@ -38,11 +44,13 @@ def render(lake: Lake, title: str) -> str:
         title=title,
         subtitle=f"{_moment(first)} to {_moment(last)}" if first else "There is no sample yet.",
         cards=_cards(lake, streams, found),
-        streams=_streams(streams),
+        streams=_streams(streams, fields),
+        units=_units(fields),
         quality=_quality(lake),
-        findings=[(finding.text + ".", ", ".join(_evidence(finding)), finding.sql) for finding in found],
-        charts=[(one.name, _chart(one, _unit(streams, one), found)) for one in shown[:MOST_CHARTS] if len(one.values) > 1],
-        hidden=max(0, len(shown) - MOST_CHARTS),
+        findings=_worth_a_look(found),
+        decided=_decided(lake),
+        charts=[(one.name, _chart(one, found)) for one in drawn],
+        hidden=len(shown) - len(drawn),
         quarantine=_quarantine(lake),
         gaps=_gaps(lake),
         version=version("eddy"),
@@ -62,13 +70,12 @@ def _cards(lake: Lake, streams: list[dict[str, Any]], found: list[Finding]) -> l
     ]
 
 
-def _streams(streams: list[dict[str, Any]]) -> Table:
-    columns = _columns("stream", "unit", "rate, Hz", "may go as far as", "origins>", "samples>", "first", "last")
+def _streams(streams: list[dict[str, Any]], fields: list[dict[str, Any]]) -> Table:
+    columns = _columns("stream", "what a sample has, with units", "may go as far as", "origins>", "samples>", "first", "last")
     rows = [
         [
             row["stream"],
-            row["unit"] or ABSENT,
-            row["rate_hz"] or ABSENT,
+            ", ".join(_field(one) for one in fields if one["stream"] == row["stream"]),
             row["private"] or ABSENT,
             count(row["origins"]),
             count(row["rows"]),
@@ -80,11 +87,89 @@ def _streams(streams: list[dict[str, Any]]) -> Table:
     return {"columns": columns, "rows": rows}
 
 
+def _field(one: dict[str, Any]) -> str:
+    unit = {None: "", "/": " (ratio)"}.get(one["unit"], f" {one['unit']}")
+    return f"{one['field']}{unit}"
+
+
+def _units(fields: list[dict[str, Any]]) -> str:
+    """What those that are used mean."""
+    used = sorted({one["unit"] for one in fields if one["unit"]} - {"/"})
+    return ", ".join(f"{unit}: {MEANINGS[unit]}" for unit in used if unit in MEANINGS)
+
+
+def _worth_a_look(found: list[Finding]) -> list[dict[str, Any]]:
+    """The findings of each kind, the most striking first, and how many there are besides."""
+    groups = []
+    for kind, title in _KINDS.items():
+        those = [finding for finding in found if finding.kind == kind]
+        told = [(finding.text + ".", ", ".join(_evidence(finding)), finding.sql) for finding in those[:_MOST_FINDINGS]]
+        groups.append({"title": title, "findings": told, "more": len(those) - len(told)})
+    return [group for group in groups if group["findings"]]
+
+
+def _drawn(shown: list[Series], found: list[Finding]) -> list[Series]:
+    """Those that something was found in before others."""
+    weights = {about: finding.weight for finding in reversed(found) if finding.kind == "anomaly" for about in finding.about}
+    named = {about for finding in found for about in finding.about}
+    first = sorted(shown, key=lambda one: (-weights.get(one.name, 0.0), one.name not in named))[:MOST_CHARTS]
+    return sorted(first, key=lambda one: one.name)
+
+
+def _decided(lake: Lake) -> list[dict[str, Any]]:
+    """Of each stream that says what was decided, a table: alarms, verdicts of a pool, labels of a model."""
+    tables = []
+    for row in lake.query("SELECT stream FROM streams WHERE kind = 'decided' ORDER BY stream").rows():
+        name = '"' + row["stream"].replace('"', '""') + '"'
+        fields = {one["column_name"] for one in lake.query(f"DESCRIBE {name}").rows()}
+        if "raised" in fields:
+            tables.append({"title": f"{row['stream']}: when the condition came true, and ceased to be", **_alarms(lake, name)})
+        elif "verdict" in fields:
+            tables.append({"title": f"{row['stream']}: what the pool of models said of the reports", **_verdicts(lake, name, "verdict")})
+        elif "label" in fields:
+            tables.append({"title": f"{row['stream']}: what the model said", **_verdicts(lake, name, "label")})
+    return tables
+
+
+def _alarms(lake: Lake, name: str) -> Table:
+    sql = f"SELECT origin, time, raised FROM {name} ORDER BY time DESC LIMIT {_MOST_ROWS}"  # noqa: S608 - quoted
+    rows = [[_moment(row["time"]), row["origin"], "raised" if row["raised"] else "cleared"] for row in lake.query(sql).rows()]
+    return {"columns": _columns("time", "of", "what"), "rows": rows[::-1]}
+
+
+def _verdicts(lake: Lake, name: str, field: str) -> Table:
+    false = "count(*) FILTER (false_positive = 1)" if field == "verdict" else "0"
+    counted = f"count(*) AS n, {false} AS false, min(time) AS first, max(time) AS last"
+    sql = f"SELECT origin, {field} AS said, {counted} FROM {name} GROUP BY ALL ORDER BY origin, said"  # noqa: S608 - quoted
+    rows = [
+        [
+            row["origin"],
+            _SAID.get(row["said"], str(row["said"])),
+            count(row["n"]),
+            count(row["false"]),
+            _moment(row["first"]),
+            _moment(row["last"]),
+        ]
+        for row in lake.query(sql).rows()
+    ]
+    return {"columns": _columns("of", "said", "samples>", "of these false alarms of the device's model>", "first", "last"), "rows": rows}
+
+
 def _quality(lake: Lake) -> Table:
     found = lake.query(f"FROM quality ORDER BY missing + late + doubled DESC, stream, origin LIMIT {_MOST_ROWS}").rows()
-    names = ("rows", "missing", "late", "doubled", "unchanged")
-    rows = [[row["stream"], row["origin"], *(count(row[name]) for name in names)] for row in found]
-    return {"columns": _columns("stream", "origin", "samples>", "missing>", "late>", "doubled>", "same as before>"), "rows": rows}
+    names = ("rows", "missing", "late", "doubled")
+    rows = [[row["stream"], row["origin"], *(count(row[name]) for name in names), _silence(lake, row)] for row in found]
+    heads = ("stream", "origin", "samples>", "missing>", "late>", "doubled>", "longest time without a sample")
+    return {"columns": _columns(*heads), "rows": rows}
+
+
+def _silence(lake: Lake, row: dict[str, Any]) -> str:
+    """How long nothing came from an origin, and since when."""
+    name, origin = row["stream"].replace('"', '""'), row["origin"].replace("'", "''")
+    after = "time - lag(time) OVER (ORDER BY time) AS gap, lag(time) OVER (ORDER BY time) AS since"
+    sql = f"""SELECT epoch(gap) AS s, since FROM (SELECT {after} FROM "{name}" WHERE origin = '{origin}')"""  # noqa: S608 - quoted
+    longest = lake.query(f"{sql} WHERE gap IS NOT NULL ORDER BY gap DESC LIMIT 1").rows()
+    return f"{duration(longest[0]['s'])}, after {_moment(longest[0]['since'])}" if longest else ABSENT
 
 
 def _quarantine(lake: Lake) -> Table:
@@ -106,7 +191,7 @@ def _gaps(lake: Lake) -> Table:
     return {"columns": _columns("stream", "origin", "reason", "gaps>", "samples>"), "rows": rows}
 
 
-def _chart(one: Series, unit: str, found: Sequence[Finding]) -> Chart:
+def _chart(one: Series, found: Sequence[Finding]) -> Chart:
     start_s = float(one.times_s[0])
     size_s, label = (_DAY_S, "days") if one.times_s[-1] - start_s > 2 * _DAY_S else (_HOUR_S, "hours")
     points: list[tuple[float, float]] = []
@@ -118,15 +203,13 @@ def _chart(one: Series, unit: str, found: Sequence[Finding]) -> Chart:
     marks = [
         Mark((datetime.fromisoformat(finding.evidence["time"]).timestamp() - start_s) / size_s, "anomaly", "alarm")
         for finding in found
-        if finding.kind == "anomaly" and finding.about == (one.name,)
+        if finding.kind == "anomaly" and one.name in finding.about
     ]
     since = datetime.fromtimestamp(start_s, UTC).strftime("%Y-%m-%d %H:%M")
     lines = [Line("mean", points, "first")]
-    return Chart(one.name, f"{label} since {since} UTC", f"{one.field}{', ' + unit if unit else ''}", lines, marks=marks, height=200)
-
-
-def _unit(streams: list[dict[str, Any]], one: Series) -> str:
-    return next((row["unit"] or "" for row in streams if row["stream"] == one.stream), "") if one.field == "value" else ""
+    return Chart(
+        one.name, f"{label} since {since} UTC", f"{one.field}{', ' + one.unit if one.unit else ''}", lines, marks=marks, height=200
+    )
 
 
 def _evidence(finding: Finding) -> list[str]:
@@ -135,7 +218,7 @@ def _evidence(finding: Finding) -> list[str]:
 
 
 def _columns(*names: str) -> list[dict[str, Any]]:
-    return [{"name": name.removesuffix(">"), "right": name.endswith(">")} for name in names]
+    return [{"name": name.removesuffix(">"), "right": name.endswith(">"), "time": name in ("first", "last", "time")} for name in names]
 
 
 def _moment(when: datetime | None) -> str:

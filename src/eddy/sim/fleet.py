@@ -71,11 +71,12 @@ PARTS = (
         *("testbed", ("skab/anomaly-free", "skab/valve1", "skab/valve2"), "*.csv", "", "testbed", ("datetime",), "%Y-%m-%d %H:%M:%S"),
         about="the Skoltech Anomaly Benchmark, folder data of https://github.com/waico/SKAB, belongs into skab",
         delimiter=";",
-        batch=10,
+        batch=20,
     ),
     Part(
         *("room", ("room_occupancy_nodes",), "*.csv", "room", "room-1", ("Date", "Time"), "%Y-%m-%d %H:%M:%S"),
         about="Room Occupancy Estimation of the UCI repository, with dates as 2017-12-22, belongs into room_occupancy_nodes",
+        batch=200,
     ),
     Part(
         *("street", ("uci_air_quality",), "*.csv", "station", "roadside", ("Date", "Time"), "%d/%m/%Y %H.%M.%S"),

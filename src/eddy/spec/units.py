@@ -34,7 +34,8 @@ INSTRUMENTS = {
 }
 """Beyond SenML."""
 
-NAMES = (*PRIMARY, *SECONDARY, *INSTRUMENTS)
+MEANINGS = {**PRIMARY, **SECONDARY, **INSTRUMENTS}
+NAMES = tuple(MEANINGS)
 
 _ELSEWHERE = {
     **{"°C": "Cel", "degC": "Cel", "celsius": "Cel", "m/s^2": "m/s2", "m/s²": "m/s2", "µg/m3": "ug/m3", "ohm": "Ohm"},

@@ -1,0 +1,47 @@
+"""What an app knows of its streams reaches those who keep them."""
+
+from pathlib import Path
+
+from eddy.spec.described import described
+from eddy.spec.load import load, parse
+
+FLEET = load(Path(__file__).parents[2] / "examples" / "fleet" / "eddy.yaml")
+MEANS = """
+app: means
+nodes: {gw: {tier: gateway}}
+sources:
+  temperature: {at: gw, driver: http, listen: "127.0.0.1:1", value: t, scale: 100, unit: Cel, private: gateway}
+functions:
+  warm: {use: filter, from: temperature, when: value > 20}
+  mean: {use: mean, from: temperature, over: 1m}
+  high: {use: rule, from: mean, when: value > 30}
+sinks:
+  lake: {from: [warm, mean, high], at: gw, driver: lake}
+"""
+
+
+def test_a_source_tells_units_of_its_fields_and_its_scale() -> None:
+    said = described(FLEET, "room")
+    assert (said["units"]["S5_CO2"], said["scale"], said["private"]) == ("ppm", "1000000000", "gateway")
+
+
+def test_a_row_of_features_has_names_units_and_what_its_integers_are_worth() -> None:
+    said = described(FLEET, "features")
+    assert (said["fields"]["1"], said["per"]["rms"], said["units"]["rms"]) == ("rms", 16_000, "gn")
+    assert (said["fields"]["2"], said["per"]["kurtosis"], said["units"]["kurtosis"]) == ("kurtosis", 1000, "/")
+    assert "kind" not in said
+
+
+def test_what_models_and_rules_say_is_told_to_be_decided() -> None:
+    judge, report, alarm = (described(FLEET, name) for name in ("judge", "report", "alarm"))
+    assert (judge["kind"], judge["fields"]["1"], judge["fields"]["2.1"], judge["fields"]["10"]) == ("decided", "verdict", "rms", "total")
+    assert (judge["per"]["share"], judge["absent"]["share"]) == (65_536, -1)
+    assert report == described(FLEET, "detect") and report["fields"]["3"] == "held"
+    assert alarm["fields"] == {"0": "raised", "1": "at_ns"}
+
+
+def test_means_and_filters_are_in_the_unit_and_scale_of_their_source() -> None:
+    app = parse(MEANS)
+    for name in ("warm", "mean"):
+        assert {what: described(app, name)[what] for what in ("unit", "scale")} == {"unit": "Cel", "scale": "100"}
+    assert described(app, "high")["kind"] == "decided"
