@@ -20,6 +20,7 @@ import eddy
 from eddy.errors import SettingError
 from eddy.knowledge import durable
 from eddy.knowledge.lake import Lake
+from eddy.knowledge.tables import Table
 from eddy.links.driver import Home, takes_all
 
 
@@ -105,6 +106,19 @@ def test_what_two_streams_have_refused_comes_again_and_is_in_quarantine_once(tmp
     for _ in range(2):
         Lake(to=str(tmp_path)).write_all(samples)
     assert values(tmp_path, "quarantine", "seq") == [2, 3, 4, 5]
+
+
+def test_much_that_fits_nowhere_costs_few_looks_at_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    position = Table.position
+
+    def counted(table: Table, sender: str) -> int:
+        looks.append(sender)
+        return position(table, sender)
+
+    monkeypatch.setattr(Table, "position", counted)
+    Lake(to=str(tmp_path)).write_all([sample(n, {"quarantine": "no JSON", "payload": b"{"}) for n in range(500)])
+    assert len(values(tmp_path, "quarantine", "seq")) == 500 and len(looks) < 5
 
 
 def test_a_declared_type_decides_what_a_number_is_and_units_are_kept(tmp_path: Path) -> None:

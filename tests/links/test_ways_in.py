@@ -25,7 +25,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_websocket
 
@@ -265,6 +265,21 @@ def test_nothing_is_read_from_a_websocket_while_the_queue_is_full(opened: Any) -
         assert [json.loads(one.recv(5))["n"] for _ in range(10)] == list(range(10))
 
 
+def test_fragments_are_one_message_and_one_that_is_too_large_ends_its_own_connection_only(opened: Any) -> None:
+    source = opened(WebSocket(listen="127.0.0.1:0", largest=100))
+    with talk(source) as one, talk(source) as other:
+        one.send(["[1", ", ", "2]"])
+        assert take(source, 2) == [1, 2]
+        other.send(["1" * 60, "1" * 60])
+        with pytest.raises(ConnectionClosedError) as told:
+            other.recv(5)
+        assert told.value.rcvd and told.value.rcvd.code == 1009
+        source.kept(2)
+        assert json.loads(one.recv(5)) == {"n": 0, "kept": 2}
+        one.send("3")
+        assert take(source, 1) == [3]
+
+
 def test_a_websocket_without_the_token_is_not_opened(opened: Any) -> None:
     source = opened(WebSocket(listen="127.0.0.1:0", token=TOKEN))
     with pytest.raises(InvalidStatus, match="403"), talk(source):
@@ -272,6 +287,45 @@ def test_a_websocket_without_the_token_is_not_opened(opened: Any) -> None:
     with talk(source, TOKEN) as one:
         one.send("1")
         assert take(source, 1) == [1]
+
+
+def exchange(port: int, said: bytes) -> bytes:
+    """What is answered until the other end closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        raw.sendall(said)
+        return b"".join(iter(lambda: raw.recv(4096), b""))
+
+
+def test_lies_about_a_body_end_one_connection_and_nothing_of_it_is_taken(opened: Any, sender: ThreadPoolExecutor) -> None:
+    source = opened(Http(listen="127.0.0.1:0"))
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    for lie in (
+        b"Content-Length: x\r\n\r\n1",
+        b"Content-Length: -1\r\n\r\n1",
+        b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n1\r\n0\r\n\r\n",
+        b"Transfer-Encoding: gzip\r\n\r\n1",
+        b"\x00\xff: 1\r\n\r\n",
+    ):
+        assert not exchange(source.port, head + lie).startswith(b"HTTP/1.1 2"), lie[:40]
+    with socket.create_connection(("127.0.0.1", source.port)) as raw:  # more is announced than comes
+        raw.sendall(head + b"Content-Length: 100\r\n\r\n12")
+    posted = sender.submit(post, source, b"7")
+    assert take(source, 1) == [7]
+    source.kept(1)
+    assert posted.result(5)[0] == 200 and source.counts["messages"] == 1
+
+
+def test_who_does_not_say_what_it_wants_is_not_waited_for(opened: Any, sender: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eddy.links.listening.HEAD_S", 0.1)
+    monkeypatch.setattr("eddy.links.http.PATIENCE_S", 0.3)
+    source = opened(Http(listen="127.0.0.1:0"))
+    head = b"POST / HTTP/1.1\r\nHost: x\r\n"
+    assert exchange(source.port, b"") == exchange(source.port, head) == b""
+    assert exchange(source.port, head + b"Content-Length: 9\r\n\r\n1").startswith(b"HTTP/1.1 408")
+    posted = sender.submit(post, source, b"1")  # who waits for an answer is left alone
+    take(source, 1)
+    assert posted.result(5)[0] == 503
 
 
 # MQTT
@@ -514,6 +568,19 @@ def test_rows_that_cannot_be_decoded_go_to_quarantine_with_their_place(tmp_path:
     assert found[1]["quarantine"].startswith("a.csv:3: at is 'noon'") and found[2]["quarantine"].startswith(
         "a.csv:4: the line has 1 fields"
     )
+
+
+def test_a_bad_row_costs_itself_only_and_what_it_held_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_bytes(b"at,temp\n1,\xff\n2,20\n3," + b"9" * 140_000 + b"\n4,5,6\n5,21\n")
+    (tmp_path / "in" / "b.csv").write_bytes(b"at,temp,temp\n1,2,3\n")
+    (tmp_path / "in" / "c.parquet").write_bytes(b"PAR1" + b"\x00" * 40 + b"PAR1")
+    source = Folder(folder=str(tmp_path / "in"), home=Home(tmp_path, lambda question: None), time="at", value="temp")
+    found = take(source, 7)
+    assert [value["value"] for value in found if "value" in value] == [20, 21]
+    reasons = [value["quarantine"] for value in found if "quarantine" in value]
+    assert "half a character" in reasons[0] and "field limit" in reasons[1] and "3 fields" in reasons[2] and "same name" in reasons[3]
+    assert found[3]["payload"] == b"['4', '5', '6']" and "c.parquet cannot be read" in reasons[4]
 
 
 def test_parquet_is_read_where_pyarrow_is(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,50 @@ def test_an_owner_that_was_replaced_answers_that_nothing_is_known(gateway: Gatew
 def test_strangers_are_not_listened_to_without_a_token() -> None:
     with pytest.raises(SettingError, match="strangers"):
         programs.start(["eddy.links.http", "Http", {"listen": "0.0.0.0:0"}], {})
+
+
+class Odd:
+    """What a driver of somebody's own may say."""
+
+    def __init__(self, said: list[Any]) -> None:
+        self.said = said
+
+    def read(self) -> Any:
+        if not self.said:
+            raise EOFError
+        return self.said.pop(0)
+
+
+def test_what_no_log_can_hold_is_told_and_does_not_end_the_node(gateway: Gateway) -> None:
+    deep: Any = 1
+    for _ in range(7):
+        deep = [deep]
+    odd = [(1, 0.5), (2, deep), (3, "\ud800"), (1 << 64, 1), (4, b"x" * 40_000), (5, 1 << 70), (6, 7)]
+    gateway.drivers._sources["posts"].thread.close()
+    gateway.drivers._sources["posts"].thread = SourceThread(lambda kept: Odd([odd])).begin()
+    gateway.fed(len(odd))
+    gateway.poll()
+    replica = gateway.host.replica("posts")
+    assert replica and (replica.taken, replica.emitted, replica.faults) == (7, 7, 0) and replica.last[2] == 7
+
+
+def test_a_source_that_never_ends_takes_its_share_of_a_turn_and_what_waits_is_bounded(gateway: Gateway) -> None:
+    class Flood:
+        def read(self) -> Any:
+            return [(0, bytes(300))] * 500
+
+    gateway.drivers._sources["posts"].thread.close()
+    gateway.drivers._sources["posts"].thread = SourceThread(lambda kept: Flood()).begin()
+    replica = gateway.host.replica("posts")
+    assert replica
+    fed = [0]
+    while not replica.full():  # nobody takes what is emitted
+        gateway.drivers.turn()
+        fed.append(gateway.drivers._sources["posts"].fed)
+        gateway.poll()
+    gateway.drivers.turn()
+    gateway.poll()
+    assert gateway.drivers._sources["posts"].fed == fed[-1]
+    assert max(after - before for before, after in pairwise(fed)) <= 1024
+    box = replica.outboxes["log"]
+    assert box.overflowed == 0 and (7 << 20) < box.size() < (9 << 20) and replica.emitted == fed[-1]

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from eddy.bench import chain
 from eddy.bench.taking import TOPIC
 from eddy.errors import DeviceFailed
 
@@ -91,6 +92,17 @@ def run(messages: int, progress: Callable[[Any], None] = lambda event: None) -> 
     }
 
 
+def run_chain(minutes: float | None, overload_s: float | None, progress: Callable[[Any], None] = lambda event: None) -> dict[str, Any]:
+    """Measure a whole node with a lake: for so many minutes, and with one source overloaded for so many seconds; see `chain`."""
+    with tempfile.TemporaryDirectory() as scratch, _broker(Path(scratch)) as (name, port, version):
+        result: dict[str, Any] = {"broker": name}
+        if minutes is not None:
+            result["lasting"] = chain.lasting(port, version, minutes, Path(scratch) / "lasting", progress)
+        if overload_s is not None:
+            result["overload"] = chain.overload(port, version, overload_s, Path(scratch) / "overload", progress)
+        return result
+
+
 def _mqtt(port: int, version: int, messages: int, values: int, folder: Path) -> dict[str, float]:
     """Messages a second, kept, and the processor's time for each."""
     form = {"format": "cbor", "value": "temp"} if values else {"time": "at", "value": "temp", "scale": 10}
@@ -117,7 +129,7 @@ def _measured(taker: Role, port: int, values: int, messages: int) -> dict[str, f
 
 
 def _http(posts: int, samples: int, folder: Path) -> dict[str, float]:
-    port = _free_port()
+    port = free_port()
     arguments = {"listen": f"127.0.0.1:{port}", "time": "at", "value": "temp", "scale": 10}
     posts -= posts % CLIENTS
     taker = Role("take", program=["eddy.links.http", "Http", arguments], folder=_made(folder), samples=posts * samples)
@@ -136,7 +148,7 @@ def _http(posts: int, samples: int, folder: Path) -> dict[str, float]:
 @contextmanager
 def _broker(scratch: Path) -> Iterator[tuple[str, int, int]]:
     """A broker, the best that is here: its name, its port, and the version of MQTT that is spoken with it."""
-    port, program = _free_port(), shutil.which("mosquitto")
+    port, program = free_port(), shutil.which("mosquitto")
     if not program:
         role = Role("broker", port=port)
         try:
@@ -163,7 +175,8 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens at."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

@@ -14,6 +14,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from eddy.bench.chain import host
+from eddy.errors import LinkLost
+
 TOPIC = "plant/7/temp"
 SESSION = "bench"
 _PATIENCE_S = 120.0
@@ -107,11 +110,7 @@ def publish(port: int, messages: int, values: int) -> None:
     """
     payloads = list(_payloads(messages, values))
     with socket.create_connection(("127.0.0.1", port)) as line:
-        body = b"\x00\x04MQTT\x04\x02\x00\x3c" + struct.pack(">H", 5) + b"bench"
-        line.sendall(b"\x10" + _length(len(body)) + body)
-        if line.recv(4)[3:] != b"\x00":
-            say(fault="the broker does not let us in")
-            return
+        _greet(line, b"bench")
         acknowledged = 0
         over = Event()
 
@@ -126,14 +125,65 @@ def publish(port: int, messages: int, values: int) -> None:
         Thread(target=hear, daemon=True).start()
         waiting: list[bytes] = []
         for number, payload in enumerate(payloads):
-            body = struct.pack(">H", len(TOPIC)) + TOPIC.encode() + struct.pack(">H", number % 65535 + 1) + payload
-            waiting.append(b"\x32" + _length(len(body)) + body)
+            waiting.append(_publish(number, payload))
             if len(waiting) == _CHUNK:
                 line.sendall(b"".join(waiting))
                 waiting = []
         line.sendall(b"".join(waiting))
         over.wait(_PATIENCE_S)
         say(acknowledged=acknowledged)
+
+
+def flood(port: int, values: int, rate: float) -> None:
+    """Publishes until it is ended, so many messages a second, 0 for as many as the broker takes; says every second how many samples.
+
+    Args:
+        values: Samples in a message, in CBOR; 0 for a single one in JSON.
+    """
+    from eddy.kernel.codec import encode
+
+    payloads = [encode(list(range(at, at + values))) for at in range(100)] if values else list(_payloads(1000, 0))
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        _greet(line, b"flood")
+        heard = [0]
+
+        def hear() -> None:
+            while data := line.recv(1 << 16):
+                heard[0] += len(data)
+
+        Thread(target=hear, daemon=True).start()
+        sent, began_s = 0, time.monotonic()
+        due_s = began_s
+        while True:
+            now_s = time.monotonic()
+            if now_s >= due_s:
+                due_s = now_s + 1
+                say(published=heard[0] // 4 * max(1, values))
+            allowed = min(_CHUNK, 8 * _CHUNK - (sent - heard[0] // 4), int((now_s - began_s) * rate) - sent if rate else _CHUNK)
+            if allowed > 0:
+                line.sendall(b"".join(_publish(number, payloads[number % len(payloads)]) for number in range(sent, sent + allowed)))
+                sent += allowed
+            else:
+                time.sleep(0.002)
+
+
+def pace(port: int, seconds: float, every_s: float) -> None:
+    """Posts one sample at a time for so long; says how long the answers took."""
+    took_ms: list[float] = []
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
+    end_s = time.monotonic() + seconds
+    for body in _payloads(1_000_000, 0):
+        began_s = time.monotonic()
+        if began_s > end_s:
+            break
+        connection.request("POST", "/", body)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status == 200:
+            took_ms.append(1000 * (time.monotonic() - began_s))
+        time.sleep(max(0.0, every_s - (time.monotonic() - began_s)))
+    took_ms.sort()
+    say(ms={"p50": round(took_ms[len(took_ms) // 2], 1), "p99": round(took_ms[len(took_ms) * 99 // 100], 1)})
 
 
 def post(port: int, posts: int, samples: int, clients: int) -> None:
@@ -185,6 +235,20 @@ def _payloads(messages: int, values: int) -> Iterator[bytes]:
         yield b'{"id": %d, "at": %d.125, "temp": %d.%d, "unit": "Cel"}' % (number, 1_700_000_000 + number, 20 + number % 5, number % 10)
 
 
+def _greet(line: socket.socket, name: bytes) -> None:
+    """CONNECT, without a session; raises LinkLost."""
+    body = b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(name)) + name
+    line.sendall(b"\x10" + _length(len(body)) + body)
+    if line.recv(4)[3:] != b"\x00":
+        raise LinkLost("the broker does not let us in: is it another one than this measurement has started?")
+
+
+def _publish(number: int, payload: bytes) -> bytes:
+    """PUBLISH of quality of service 1."""
+    body = struct.pack(">H", len(TOPIC)) + TOPIC.encode() + struct.pack(">H", number % 65535 + 1) + payload
+    return b"\x32" + _length(len(body)) + body
+
+
 def _length(size: int) -> bytes:
     """Remaining length of a packet (section 2.2.3)."""
     out = bytearray()
@@ -197,4 +261,5 @@ def _length(size: int) -> bytes:
 
 if __name__ == "__main__":
     roles: dict[str, Callable[..., None]] = {"take": take, "bare": bare, "publish": publish, "post": post, "broker": broker}
+    roles |= {"host": host, "flood": flood, "pace": pace}
     roles[sys.argv[1]](**json.loads(sys.argv[2]))

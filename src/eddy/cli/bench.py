@@ -137,6 +137,12 @@ def ingest(
     messages: Annotated[
         int, typer.Option(min=1000, max=10_000_000, help="Single messages; the other runs are shorter in proportion.")
     ] = 60_000,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, max=1440, help="Instead: single messages into a lake for so long; the memory of the node.")
+    ] = None,
+    overload: Annotated[
+        bool, typer.Option("--overload", help="Instead: one source is offered far too much; what a sender at another one feels.")
+    ] = False,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Take in messages over MQTT and HTTP until they are durable, beside a bare subscriber that throws them away."""
@@ -148,14 +154,21 @@ def ingest(
 
     console.check_writable(json)
     with Display(console.progress_console(), "ingest") as display:
-        result = measurement.run(messages, display.update)
+        if minutes is not None or overload:
+            result = measurement.run_chain(minutes, 30.0 if overload else None, display.update)
+        else:
+            result = measurement.run(messages, display.update)
     shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for title, value in result.items():
-        text = ", ".join(f"{name} {figure:,}" for name, figure in value.items()) if isinstance(value, dict) else value
+        text = ", ".join(f"{name} {_plain(figure)}" for name, figure in value.items()) if isinstance(value, dict) else value
         shown.add_row(title.replace("_", " "), text)
     console.result_console(json).print(shown)
     if json is not None:
         console.write_json(json, result)
+
+
+def _plain(figure: Any) -> str:
+    return " ".join(f"{name} {part:,}" for name, part in figure.items()) if isinstance(figure, dict) else f"{figure:,}"
 
 
 @app.command("query")

@@ -64,7 +64,9 @@ class Outlets:
             patience = self._patience.get(consumer, self._retry_ms)
             first, last, wait = self._sent.get(consumer, (now_ms, now_ms, 0))
             if now_ms - last >= wait:
-                batch = box.batch(self.widths.get(consumer, self._max_bytes), below)
+                width = self.widths.get(consumer, self._max_bytes)
+                # A repeat of much would take from a consumer who is only slow the time to answer: a part of it is enough to be heard.
+                batch = box.batch(min(width, self._max_bytes) if consumer in self._sent else width, below)
                 if batch is not None:
                     self._sent[consumer] = (first, now_ms, max(patience, min(2 * wait, MAX_RETRY_MS)))
                     out.append((consumer, message(BATCH, consumer, batch)))

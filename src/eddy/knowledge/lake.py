@@ -136,7 +136,7 @@ class Lake:
     def _write_stream(self, name: str, samples: list[_Sample], received_us: int) -> list[tuple[_Sample, str]]:
         """Append what is new and fits; returns what does not fit."""
         stream = self._table(name + "_" if name.lower() in RESERVED else name)
-        positions = {sender: stream.table.position(sender) for sender in {sample.sender for sample in samples}}
+        positions = _positions(stream.table, samples)
         known = stream.table.kinds() or {}
         said = self._declared.get(name, {})
         scale = int(said.get("scale", 1))
@@ -191,7 +191,8 @@ class Lake:
         if not unfit:
             return
         stream = self._table("quarantine")
-        unfit = [(sample, why) for sample, why in unfit if sample.number > stream.table.position(sample.sender)]
+        positions = _positions(stream.table, [sample for sample, _ in unfit])
+        unfit = [(sample, why) for sample, why in unfit if sample.number > positions[sample.sender]]
         rows = []
         for sample, why in unfit:
             value, told = sample.value, bool(sample.fault)
@@ -216,7 +217,8 @@ class Lake:
         if not gaps:
             return
         stream = self._table("gaps")
-        gaps = [(sample, gap) for sample, gap in gaps if sample.number > stream.table.position(sample.sender)]
+        positions = _positions(stream.table, [sample for sample, _ in gaps])
+        gaps = [(sample, gap) for sample, gap in gaps if sample.number > positions[sample.sender]]
         rows = [
             {
                 "stream": sample.stream,
@@ -257,6 +259,11 @@ class Lake:
                 table = Table(self._place, name, stream_schema(), about)
                 self._tables[name] = _Stream(table, table.newest_ns())
         return self._tables[name]
+
+
+def _positions(table: Table, samples: list[_Sample]) -> dict[str, int]:
+    """Of each sender: asked once, as it costs a look at the log."""
+    return {sender: table.position(sender) for sender in {sample.sender for sample in samples}}
 
 
 def _read(key: str, time_ns: int, value: Any) -> tuple[_Sample, list[Any] | None]:

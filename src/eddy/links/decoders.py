@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import struct as binary
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
@@ -22,6 +23,7 @@ SHOWN_BYTES = 4096
 
 _BOM = b"\xef\xbb\xbf"
 _NESTED = 64  # containers inside each other, of CBOR that is parsed at all
+_NAME = re.compile(r'"[ \t\r\n]*:')  # ends each name, and may be in a text, too
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "?")
 _SAMPLES = 65536  # in one message, at most
 
@@ -87,6 +89,8 @@ class Form:
         if format not in FORMATS or time_unit not in UNITS_NS or scale < 1:
             way = f"use one of {', '.join(FORMATS)}; s, ms, us, ns; 1 or more"
             raise SettingError(f"format {format!r}, time_unit {time_unit!r} or scale {scale} is not known: {way}")
+        if len(set(columns)) < len(columns) and not isinstance(columns, str):
+            raise SettingError("`columns` has a name twice: each field needs its own")
         if format in ("csv", "raw") and not columns:
             raise SettingError(f"what are the fields of a message in format {format}? Name them with `columns`")
         self._format = format
@@ -214,7 +218,7 @@ def _parse_json(payload: bytes) -> Tree:
         raise Undecodable(f"the message is no UTF-8 at byte {error.start}") from None
     try:
         value, end = _scan(text, 0)  # as `decode` does, but for the spaces around
-        if end == len(text):
+        if end == len(text) and (text.count(":") == (names := _names(value)) or len(_NAME.findall(text)) == names):
             return value
     except (StopIteration, RecursionError, ArithmeticError, ValueError):
         pass  # there may be spaces in front, or lines; and else it is told below
@@ -238,8 +242,25 @@ def _no_number(text: str) -> Tree:
     raise ValueError(f"{text} is no number")
 
 
-_JSON = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number)
-_scan: Callable[[str, int], tuple[Tree, int]] = _JSON.scan_once  # type: ignore[attr-defined]
+def _names(tree: Tree) -> int:
+    """How many names its maps have."""
+    if isinstance(tree, dict):
+        return len(tree) + sum(_names(part) for part in tree.values() if isinstance(part, dict | list))
+    if isinstance(tree, list) and set(map(type, tree)) & {dict, list}:
+        return sum(map(_names, tree))
+    return 0
+
+
+def _map(pairs: list[tuple[str, Tree]]) -> Tree:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a map has a name twice")
+    return made
+
+
+_JSON = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_map)
+_FAST = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number)  # does not see when a name comes twice
+_scan: Callable[[str, int], tuple[Tree, int]] = _FAST.scan_once  # type: ignore[attr-defined]
 
 
 def _cbor_parser() -> Callable[[bytes], Tree]:

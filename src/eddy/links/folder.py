@@ -118,16 +118,17 @@ class Folder:
         """The rows of a file as samples. The same file gives the same, but for the times of rows that say none."""
         rows = _parquet(file) if file.suffix == ".parquet" else self._csv(file)
         try:
-            for line, row in rows:
-                yield self._sample(file.name, line, row)
-        except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-            yield time.time_ns(), quarantined(b"", f"{file.name} cannot be read further: {str(error)[:200]}", file.name)
+            for line, row, fault in rows:
+                yield self._sample(file.name, line, row, fault)
+        except Exception as error:  # of a damaged file, pyarrow may raise anything
+            why = str(error)[:200] or type(error).__name__
+            yield time.time_ns(), quarantined(b"", f"{file.name} cannot be read further: {why}", file.name)
 
-    def _sample(self, name: str, line: int, row: Any) -> tuple[int, Any]:
+    def _sample(self, name: str, line: int, row: Any, fault: str) -> tuple[int, Any]:
         now_ns = time.time_ns()
         try:
-            if isinstance(row, Undecodable):
-                raise row
+            if fault:
+                raise Undecodable(fault)
             if self._columns:
                 row = {column: row[column] for column in self._columns}
             at, who, value, key = self._form.reading(row)
@@ -137,20 +138,26 @@ class Folder:
         whole = {"key": key} if self._form.unique else {}
         return now_ns if at is None else at, {**whole, "from": who or name, "value": value}
 
-    def _csv(self, file: Path) -> Iterator[tuple[int, Any]]:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
+    def _csv(self, file: Path) -> Iterator[tuple[int, Any, str]]:
+        """Number of the line, the row, and what is wrong with it; a byte that is no UTF-8 is half a character, which no sample can hold."""
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             reader = csv.reader(lines, delimiter=self._delimiter)
             header = [name.strip() for name in next(reader, [])]
-            for fields in reader:
-                if not fields:
-                    continue
+            if len(set(header)) < len(header):
+                raise DataError("two columns have the same name")
+            while True:
+                fields: list[str] = []
                 try:
-                    yield reader.line_num, self._form.cells(fields, header)
-                except Undecodable as error:
-                    yield reader.line_num, error
+                    fields = next(reader)
+                    if fields:
+                        yield reader.line_num, self._form.cells(fields, header), ""
+                except StopIteration:
+                    return
+                except (csv.Error, Undecodable) as error:  # what comes behind it is a row again
+                    yield reader.line_num, fields, str(error)
 
 
-def _parquet(file: Path) -> Iterator[tuple[int, Any]]:
+def _parquet(file: Path) -> Iterator[tuple[int, Any, str]]:
     try:
         from pyarrow import parquet  # type: ignore[import-untyped]
     except ImportError:
@@ -159,4 +166,4 @@ def _parquet(file: Path) -> Iterator[tuple[int, Any]]:
     for batch in parquet.ParquetFile(file).iter_batches(4096):
         for row in batch.to_pylist():
             line += 1
-            yield line, row
+            yield line, row, ""

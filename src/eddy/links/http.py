@@ -21,8 +21,8 @@ class Http:
     """POST one value, a list, or several lines of one each (`application/x-ndjson`); the answer comes once all of it is kept.
 
     200 with `{"kept": samples, "quarantined": messages}`; 400 when nothing could be decoded, and then that is kept in quarantine; 401
-    without the token; 413 above `largest`; 429 with `Retry-After` when the queue is full; 503 when it is not known whether it is kept:
-    send again.
+    without the token; 408 when the body does not come within 30 s; 413 above `largest`; 429 with `Retry-After` when the
+    queue is full; 503 when it is not known whether it is kept: send again.
     A line that cannot be decoded goes to quarantine, the others are taken.
 
     Args:
@@ -81,16 +81,23 @@ class Http:
         if not allowed(request.headers.get("authorization", ""), self._token):
             return _problem(401, "no token, or not the right one: send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         try:
-            body = await self._body(request)
+            body = await asyncio.wait_for(self._body(request), PATIENCE_S)
         except ClientDisconnect:
             return Response(status_code=400)
+        except TimeoutError:
+            return _problem(408, f"a body must be here within {PATIENCE_S:.0f} s: send less at once", {"Connection": "close"})
         if body is None:
             return _problem(413, f"a body may have {self._largest} bytes: send less at once")
+        return await self._taken(request, body)
+
+    async def _taken(self, request: Request, body: bytes) -> Response:
+        if self._intake.full(len(body)):  # before any work is done for it
+            return self._refused()
         origin = request.client.host if request.client else ""
         samples, faults = self._samples(body, request.headers.get("content-type", ""), origin)
         told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if not self._intake.offer(samples, len(body), told):
-            return _problem(429, "more comes in than can be kept: send it again later", {"Retry-After": "1"})
+            return self._refused()
         try:
             known = await asyncio.wait_for(told, PATIENCE_S)
         except TimeoutError:
@@ -100,6 +107,10 @@ class Http:
         kept = len(samples) - len(faults)
         answer = {"kept": kept, "quarantined": len(faults), **({"reason": faults[0]} if faults else {})}
         return JSONResponse(answer, 400 if faults and not kept else 200)
+
+    @staticmethod
+    def _refused() -> Response:
+        return _problem(429, "more comes in than can be kept: send it again later", {"Retry-After": "1"})
 
     async def _body(self, request: Request) -> bytes | None:
         """None when it is too large."""

@@ -65,6 +65,12 @@ class Intake:
         self.counts["refused"] += not taken and not wait_s
         return taken
 
+    def full(self, size: int) -> bool:
+        """Whether there is no room for a message of so many bytes, which is refused then."""
+        no_room = not self._room(1, size)
+        self.counts["refused"] += no_room
+        return no_room
+
     def offer_all(self, messages: Sequence[Message], wait_s: float = 0.0) -> int:
         """Several messages; returns how many there was room for, the first ones."""
         taken = 0

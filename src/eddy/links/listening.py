@@ -13,6 +13,9 @@ from eddy.errors import KeyFileError, LinkLost, SettingError, ToolMissing
 MIN_TOKEN = 16
 """Characters."""
 
+HEAD_S = 10.0
+"""So long a connection may be open without a request that has begun and is not answered."""
+
 _CLOSE_S = 2
 _BACKLOG = 2048
 
@@ -67,6 +70,7 @@ class Listener:
                 lifespan="off",
                 timeout_graceful_shutdown=_CLOSE_S,
                 limit_concurrency=connections,
+                http=_patient(),
                 backlog=_BACKLOG,
                 ws=websockets,
                 ws_max_size=message_bytes or 1,
@@ -111,6 +115,29 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _patient() -> Any:
+    """Speaks HTTP with those who say within `HEAD_S` what they want: one that never does would keep its connection, and so one of few."""
+    import asyncio
+
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Patient(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.loop.call_later(HEAD_S, self._look, None)
+
+        def _look(self, before: Any) -> None:
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:
+                return
+            served = self.cycle  # the request that is answered now, or was last
+            if served is before and (served is None or served.response_complete):
+                self.transport.close()
+            else:
+                self.loop.call_later(HEAD_S, self._look, served)
+
+    return Patient
 
 
 def _websockets() -> str:

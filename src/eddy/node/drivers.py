@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from eddy.errors import EddyError
+from eddy.errors import EddyError, SampleError, TooLarge
 from eddy.kernel.assignment import ACK, BATCH, message, read
-from eddy.kernel.batch import LOST, OVERFLOW, Batch, Gap, encode_ack
+from eddy.kernel.batch import LOST, MAX_TIME, MIN_TIME, OVERFLOW, Batch, Gap, encode_ack
 from eddy.kernel.codec import encode
 from eddy.kernel.hop import Inbox, Record
 from eddy.kernel.host import Host
+from eddy.links.decoders import quarantined
 from eddy.links.driver import Home, takes_all
 from eddy.node.programs import SINK, SOURCE, start
 from eddy.node.sinks import BATCH as WRITTEN_AT_ONCE
@@ -23,7 +24,7 @@ ENTRY_BYTES = 32768
 """What a driver has read at once: an entry of a log holds it, and a record of the hop at most 65,535 bytes."""
 
 _HEAD_BYTES = 5  # of a list
-_SHARE = 4  # entries of one source in a turn: the others wait so long, and all of them for the commit
+_SHARE = 4  # entries of all sources in a turn, of each at least one: so long the others wait, and all of them for the commit
 _AT_ONCE = 256  # samples in one
 
 
@@ -152,9 +153,9 @@ class Drivers:
             source.thread.keep(self._host.kept(name))
 
     def _feed(self, name: str, source: _Source) -> None:
-        for _ in range(_SHARE):
+        for _ in range(max(1, _SHARE // len(self._sources))):
             if not source.waiting:
-                source.waiting = _fitting([[time_ns, value] for time_ns, value in source.thread.take(_AT_ONCE)])
+                source.waiting = _fitting(source.thread.take(_AT_ONCE))
             if not source.waiting or not self._host.feed(name, source.waiting[0][0], time.time_ns(), source.waiting[0][1]):
                 break
             source.fed += len(source.waiting.pop(0)[0])
@@ -188,14 +189,29 @@ class Drivers:
         driver.told = fault
 
 
-def _fitting(readings: list[Any]) -> list[tuple[list[Any], int]]:
-    """Lists of readings that fit into an entry each, and their bytes."""
+def _fitting(readings: list[tuple[int, Any]]) -> list[tuple[list[Any], int]]:
+    """Lists of readings that fit into an entry each, and their bytes. One that no log can hold becomes one that says so."""
     out: list[tuple[list[Any], int]] = []
-    for reading in readings:
-        size = len(encode(reading))
+    for time_ns, value in readings:
+        reading = [time_ns, value]
+        try:
+            size = _size(reading)
+        except EddyError as error:
+            reading = [time.time_ns(), quarantined(repr(value).encode(errors="replace"), f"no sample: {error}", None)]
+            size = _size(reading)
         if not out or size + out[-1][1] > ENTRY_BYTES - _HEAD_BYTES:
             out.append(([], 0))
         last, before = out.pop()
         last.append(reading)
         out.append((last, before + size))
     return out
+
+
+def _size(reading: list[Any]) -> int:
+    """Bytes of a reading in an entry; raises CodecError, SampleError, TooLarge for one that cannot be in any."""
+    size = len(encode([[reading]])) - 2  # as deep as there
+    if size > ENTRY_BYTES - _HEAD_BYTES:
+        raise TooLarge(f"it has {size} bytes, and an entry of a log holds {ENTRY_BYTES}")
+    if isinstance(reading[0], bool) or not isinstance(reading[0], int) or not MIN_TIME <= reading[0] <= MAX_TIME:
+        raise SampleError("its time is no integer of 64 bits")
+    return size

@@ -77,6 +77,10 @@ class Node:
             else:
                 self._mesh.send(to, data)
 
+    def up(self, name: str) -> bool:
+        """Whether the driver of a source works here."""
+        return self._drivers.up(name)
+
     def close(self) -> None:
         """Stop drivers and lines, and leave the mesh."""
         self._drivers.close()
