@@ -109,7 +109,7 @@ class Replay(Source):
         data: `ims:RUN#BEARING`, `recordings:PATH#BEARING`, `rig:SEED#BEARING` or `csv:FILE#COLUMN`; of several bearings, `#1,2`, each
             node of the source gets one, in turn.
         speed: 1 for real time, more for faster, 0 for as fast as samples are taken.
-        scale: Of tables: counts per unit.
+        scale: Counts per unit: of tables, and of recordings for those who keep what is made of them.
         time: Of tables: columns that make up the time.
     """
 

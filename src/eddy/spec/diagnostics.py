@@ -13,7 +13,7 @@ CODES = {
     "E113": "a value of another type, or outside its range",
     "E114": "a name that nothing can have",
     "E121": "no quantity: a number and a unit",
-    "E122": "a unit that RFC 8428 and RFC 8798 do not have",
+    "E122": "a unit that is not known",
     "E123": "a condition that the grammar does not have",
     "E124": "a phrase that the language does not have",
     "E131": "a name that nothing has",
