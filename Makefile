@@ -39,7 +39,7 @@ demo: $(VENV)/runtime
 	$(BIN)/eddy demo pump --quantile 850 --json $(OUT)/demo.json --report $(OUT)/report.html
 
 test: $(VENV)/development
-	$(BIN)/python -m pytest -m "not soak" -rs
+	$(BIN)/python -m pytest -m "not soak" -rs -n auto --dist loadfile
 
 soak: $(VENV)/development
 	$(BIN)/python -m pytest -m soak -rs --timeout=0

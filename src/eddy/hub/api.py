@@ -44,6 +44,7 @@ def create(hub: HubView, token: str | None, poll_s: float = POLL_S) -> FastAPI:
     for router in (state.router, orders.router):
         app.include_router(router, prefix="/api/v1", dependencies=known, responses=problems.RESPONSES)
     app.include_router(things.router, dependencies=known, responses=problems.RESPONSES)
+    app.openapi()  # now: FastAPI makes the models at the first request otherwise, in the thread of the server
     return app
 
 
