@@ -212,17 +212,17 @@ class Gateway:
             [],
             True,
         )
-        self.assign(charter, [door("lake")], {door("lake"): 1 << 20})
+        self.assign(charter, [door("lake")])
         self.names = [*names, "folder"]
         self.going = True
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
     def place(self, name: str, driver: list[Any]) -> None:
-        self.assign(Charter(name, 1, ["source", driver, []], {}, b"new", name, [], [], True), ["lake"], {})
+        self.assign(Charter(name, 1, ["source", driver, []], {}, b"new", name, [], [], True), ["lake"])
 
-    def assign(self, charter: Charter, consumers: list[str], widths: dict[str, int]) -> None:
-        said = Assignment(charter.instance, 1, 1, "gw", ["gw"], [], False, False, consumers, widths, charter.sealed)
+    def assign(self, charter: Charter, consumers: list[str]) -> None:
+        said = Assignment(charter.instance, 1, 1, "gw", ["gw"], [], False, False, consumers, {}, charter.sealed)
         self.node.host.receive(message(ASSIGN, said.plain()))
 
     def run(self) -> None:

@@ -46,7 +46,7 @@ def test_inputs_are_the_producers_and_consumers_their_mirror() -> None:
             if not consumer.endswith("!"):
                 assert one.charter.instance in pump[consumer].charter.inputs
     assert pump["relay@pump-3"].consumers == ["relay@pump-3!"]
-    assert pump["alarm"].widths["relay@pump-3"] == LINE_BYTES  # it is behind a slow line
+    assert pump["alarm"].narrow["relay@pump-3"] == LINE_BYTES  # it is behind a slow line
     assert pump["relay@pump-3"].charter.program[2] == {"safe": False, "silence_ms": 5000}
 
 
@@ -69,7 +69,7 @@ def test_the_loop_of_a_model_is_at_one_gateway_with_what_it_may_see() -> None:
     assert pump["bearing-health.pool"].consumers == ["judge"]
     champion = pump["bearing-health.champion@pump-3"]
     assert champion.consumers == ["detect@pump-3"]
-    assert ("detect@pump-3" in champion.widths) == (pump["detect@pump-3"].owner == "pump-3")
+    assert ("detect@pump-3" in champion.narrow) == (pump["detect@pump-3"].owner == "pump-3")
     assert set(pump["judge"].consumers) == {"alarm", "bearing-health.loop"}
 
 

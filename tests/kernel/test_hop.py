@@ -335,6 +335,43 @@ def test_every_sample_that_found_no_room_is_in_a_gap(numbered: int) -> None:
     assert out.unstored == 6
 
 
+@given(
+    steps=st.lists(st.integers(0, 3) | st.sampled_from(["reboot", "acknowledge"]), max_size=40),
+    below=st.integers(0, 60),
+    pieces=st.lists(st.integers(1, 9), min_size=60, max_size=60),
+)
+def test_who_looks_sees_what_a_batch_says(steps: list[int | str], below: int, pieces: list[int]) -> None:
+    store, inbox = RamStore(), Inbox()
+    out = outbox(store, capacity=12, block=4)
+    for number, step in enumerate(steps):
+        if step == "reboot":
+            out = outbox(store, capacity=12, block=4)
+        elif step == "acknowledge":
+            if batch := out.batch(60):
+                offered(inbox, batch)
+                for ack in inbox.acks():
+                    out.acknowledge(ack)
+        else:
+            for value in range(int(step)):
+                out.keep(START + number * SECOND, [number, value])
+    batch = out.batch(1 << 16, below)
+    said = Batch(batch).records if batch else []
+    seen: list[Record] = []
+    at = out.floor()
+    for most in pieces:
+        part = out.look(at, below, most)
+        assert len(part) <= most
+        seen += part
+        if part:
+            at = part[-1].value.last + 1 if isinstance(part[-1].value, Gap) else part[-1].seq + 1
+
+    def plain(record: Record) -> list[Any]:
+        value = record.value
+        return [record.seq, record.time_ns, (value.first, value.last, value.reason) if isinstance(value, Gap) else value]
+
+    assert [plain(record) for record in seen] == [plain(record) for record in said]
+
+
 def test_an_owner_with_a_lower_term_is_refused_and_told() -> None:
     store, inbox = RamStore(), Inbox()
     old = outbox(store, term=1)

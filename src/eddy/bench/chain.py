@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 SOURCE, OTHER, LAKE = "took", "other", "lake"
-_WIDTH = 1 << 20  # as a hub has it for the driver of a lake
 _WARM_S = 30.0  # until buffers are full and the rate is that of the lake
 
 
@@ -25,16 +24,14 @@ def host(sources: dict[str, list[Any]], folder: str) -> None:
 
     node = Node("gw", Path(folder), Mesh(["@gw"], free_endpoint("tcp")))
 
-    def place(name: str, program: list[Any], inputs: list[str], consumer: str, widths: dict[str, int]) -> None:
+    def place(name: str, program: list[Any], inputs: list[str], consumer: str) -> None:
         charter = Charter(name, 1, program, {}, b"new", name, inputs, [], True)
-        node.host.receive(
-            message(ASSIGN, Assignment(name, 1, 1, "gw", ["gw"], [], False, False, [consumer], widths, charter.sealed).plain())
-        )
+        node.host.receive(message(ASSIGN, Assignment(name, 1, 1, "gw", ["gw"], [], False, False, [consumer], {}, charter.sealed).plain()))
 
     where = {"to": str(Path(folder) / LAKE), "streams": {name: {"scale": 10} for name in sources}}
-    place(LAKE, ["sink", ["eddy.knowledge.lake", "Lake", where], {}], list(sources), door(LAKE), {door(LAKE): _WIDTH})
+    place(LAKE, ["sink", ["eddy.knowledge.lake", "Lake", where], {}], list(sources), door(LAKE))
     for name, driver in sources.items():
-        place(name, ["source", driver, []], [], LAKE, {})
+        place(name, ["source", driver, []], [], LAKE)
     settle()
     due_s = 0.0
     while True:

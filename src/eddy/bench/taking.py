@@ -43,7 +43,7 @@ def take(program: list[Any], folder: str, samples: int) -> None:
     from eddy.node.service import settle
 
     mesh = Mesh(["@gw"], free_endpoint("tcp"))
-    host = Host("gw", SqliteJournal(connect(Path(folder) / "gw.db")), lambda program: programs.build(program, {}))
+    host = Host("gw", SqliteJournal(connect(Path(folder) / "gw.db")), lambda program: programs.build(program, {}), doors=False)
     drivers = Drivers(host, {}, Home(Path(folder), lambda question: None))
     charter = Charter("took", 1, ["source", program, []], {}, b"new", "took", [], [], True)
     host.receive(message(ASSIGN, Assignment("took", 1, 1, "gw", ["gw"], [], False, False, [], {}, charter.sealed).plain()))
@@ -51,7 +51,7 @@ def take(program: list[Any], folder: str, samples: int) -> None:
     began_s, first, said, cpu_s = 0.0, 0, False, 0.0
     end_s = time.monotonic() + _PATIENCE_S
     while (kept := host.kept("took")) < samples and time.monotonic() < end_s:
-        mesh.receive(_WAIT_S)  # as a node does between two turns
+        mesh.receive(0 if drivers.more else _WAIT_S)  # as a node does between two turns
         drivers.turn()
         host.poll(time.monotonic_ns() // 1_000_000, time.time_ns())
         if not said and drivers.up("took"):

@@ -92,13 +92,13 @@ class Control:
     # What people ask for
 
     def place(
-        self, charter: Charter, consumers: list[str], owner: str, holders: list[str], widths: dict[str, int] | None = None, why: str = ""
+        self, charter: Charter, consumers: list[str], owner: str, holders: list[str], narrow: dict[str, int] | None = None, why: str = ""
     ) -> None:
         """A new instance.
 
         Args:
             charter: What it is; signed here.
-            consumers, widths: See `Assignment`.
+            consumers, narrow: See `Assignment`.
             owner: Node that shall own it.
             holders: Nodes that shall hold a copy, so that it survives the loss of its owner; none for no such promise.
             why: Goes into the ledger.
@@ -114,7 +114,7 @@ class Control:
             self._check_label(charter, node)
         charter.seal(self._sign)
         replicas = sorted({owner, *holders})
-        assignment = Assignment(name, 1, 1, owner, [owner], replicas, False, False, consumers, widths or {}, charter.sealed)
+        assignment = Assignment(name, 1, 1, owner, [owner], replicas, False, False, consumers, narrow or {}, charter.sealed)
         self._terms.create(assignment, holders, why or "asked for")
         self.entries[name] = Entry(assignment, owner, holders, charter)
 
@@ -142,12 +142,12 @@ class Control:
             self._terms.hold(entry.assignment, holders, why)
             entry.holders = holders
 
-    def change(self, charter: Charter, consumers: list[str], widths: dict[str, int], why: str) -> bool:
+    def change(self, charter: Charter, consumers: list[str], narrow: dict[str, int], why: str) -> bool:
         """Another revision of an instance: its state stays. Whether anything was different; raises SettingError for an unknown one."""
         entry = self._entry(charter.instance)
         charter.birth, charter.revision = entry.charter.birth, entry.charter.revision
         new = Assignment.of(entry.assignment.plain())
-        new.consumers, new.widths = consumers, widths
+        new.consumers, new.narrow = consumers, narrow
         if charter.seal(self._sign) != entry.charter.sealed:
             charter.revision += 1
             new.charter = charter.seal(self._sign)

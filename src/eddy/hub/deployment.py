@@ -23,9 +23,6 @@ from eddy.spec.model import App
 LINE_BYTES = 400
 """Of a message to a device: under two seconds of a 2,400-baud line."""
 
-DOOR_BYTES = 1 << 20
-"""Of a message to the driver of a sink on the same node, which is no entry of a log: stores write the better the more comes at once."""
-
 SILENCE_MS = 5000
 """After which a sink with a safe value takes it."""
 
@@ -39,7 +36,7 @@ class Wanted:
         consumers: Who gets its outputs.
         owner: Its node.
         holders: Nodes with copies.
-        widths: See `Assignment`.
+        narrow: See `Assignment`.
         kind, name: Source, function or sink, and what the app calls it.
         labels: Of what comes in, as people read them.
         parts: Instances that run inside it.
@@ -50,7 +47,7 @@ class Wanted:
     consumers: list[str]
     owner: str
     holders: list[str]
-    widths: dict[str, int]
+    narrow: dict[str, int]
     kind: str
     name: str
     labels: list[str]
@@ -144,14 +141,12 @@ class _Deployment:
         charter = Charter(one.instance, 1, program, {}, b"new", one.name, [] if chain else list(one.inputs), confined, stay)
         holders = self._holders(one, owner, charter)
         far = [name for name in consumers if self._is_narrow(self._at.get(name, ""), owner)]
-        widths = dict.fromkeys(far, LINE_BYTES) | {
+        narrow = dict.fromkeys(far, LINE_BYTES) | {
             "@" + node.name: LINE_BYTES for node in self._nodes.values() if node.tier == "device" and charter.may_be_on(node.name)
         }
-        if one.kind == "sink" and owner in self._nodes and self._nodes[owner].tier != "device":
-            widths |= dict.fromkeys(consumers, DOOR_BYTES)
         labels = [f"{label.level}: {label.born}" for label in sorted(one.labels)]
         digest = self._digests.get(one.instance, "")
-        return Wanted(charter, consumers, owner, holders, widths, one.kind, one.name, labels, chain[:-1], digest)
+        return Wanted(charter, consumers, owner, holders, narrow, one.kind, one.name, labels, chain[:-1], digest)
 
     def _is_narrow(self, node: str, owner: str) -> bool:
         return node != owner and node in self._nodes and self._nodes[node].tier == "device"

@@ -316,7 +316,7 @@ class House:
             if entry is None or not entry.assignment.owner:
                 self._place(one, why)
                 continue
-            self._control.change(one.charter, one.consumers, one.widths, "the app has changed")
+            self._control.change(one.charter, one.consumers, one.narrow, "the app has changed")
             if one.owner and one.owner != entry.wanted:
                 self._control.move(instance, one.owner, why)
             self._control.hold(instance, one.holders, _PLAN)
@@ -324,7 +324,7 @@ class House:
     def _place(self, one: Wanted, why: str) -> None:
         if one.owner:
             one.charter.birth = os.urandom(3)
-            self._control.place(one.charter, one.consumers, one.owner, one.holders, one.widths, why)
+            self._control.place(one.charter, one.consumers, one.owner, one.holders, one.narrow, why)
 
     def remove(self, app: str) -> None:
         """See `HubView`."""
@@ -371,7 +371,7 @@ class House:
             entry = self._entry(instance)
             charter = open_charter(entry.charter.sealed)
             charter.settings = {**charter.settings, **settings}
-            self._control.change(charter, entry.assignment.consumers, entry.assignment.widths, _told(settings))
+            self._control.change(charter, entry.assignment.consumers, entry.assignment.narrow, _told(settings))
 
     def enrol(self, csr_pem: str, proof: str) -> str:
         """See `HubView`."""

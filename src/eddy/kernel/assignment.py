@@ -42,11 +42,11 @@ class Assignment:
         stop: The owner shall take no more inputs, so that another can take over where it stopped.
         born: Some node has had it: who is told to own it and has no replica must not begin anew.
         consumers: Who gets its outputs.
-        widths: {consumer or @node: most bytes of a message}: less for those behind a slow line, more for the driver of a sink.
+        narrow: {consumer or @node: most bytes of a message}, for those behind a slow line.
         charter: What it is, sealed; see `kernel.charter`.
     """
 
-    FIELDS = ("instance", "term", "version", "owner", "in_sync", "replicas", "stop", "born", "consumers", "widths", "charter")
+    FIELDS = ("instance", "term", "version", "owner", "in_sync", "replicas", "stop", "born", "consumers", "narrow", "charter")
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Assignment:
         stop: bool,
         born: bool,
         consumers: list[str],
-        widths: "dict[str, int]",
+        narrow: "dict[str, int]",
         charter: bytes,
     ) -> None:
         self.instance = instance
@@ -71,7 +71,7 @@ class Assignment:
         self.stop = stop
         self.born = born
         self.consumers = consumers
-        self.widths = widths
+        self.narrow = narrow
         self.charter = charter
 
     def plain(self) -> "list[Any]":

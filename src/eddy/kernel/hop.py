@@ -29,7 +29,7 @@ from eddy.kernel.batch import (
     encode_ack,
     read_ack,
 )
-from eddy.kernel.codec import encode
+from eddy.kernel.codec import decode, encode
 from eddy.kernel.errors import Fenced, SampleError, StorageFull, TooLarge
 from eddy.kernel.rng import fresh
 from eddy.kernel.store import MAX_RECORD
@@ -196,6 +196,31 @@ class Outbox:
                 self._forget(floor)
         return True
 
+    def look(self, first: int, below: int, most: int) -> list[Record]:
+        """What a consumer here takes without a batch: at most so many records from number `first` on, gaps included; `below` as in `batch`.
+
+        Raises:
+            Fenced: another owner speaks for this stream now.
+        """
+        self._check_term()
+        out: list[Record] = []
+        until = min(self._next, below) if self._store.settled() else 0
+        for at, last, data in self._numbers(first - self._shift):
+            if at >= until or len(out) >= most:
+                break
+            seq = at + self._shift
+            if data is None:
+                gap = Gap(seq, last + self._shift, self._why_missing(last))
+                out.append(Record(self.stream, self.origin, seq, self.term, 0, False, gap))
+            else:
+                time_ns: int = struct.unpack_from(">q", data)[0]
+                out.append(Record(self.stream, self.origin, seq, self.term, time_ns, False, decode(memoryview(data)[8:])))
+        return out
+
+    def birth(self) -> bytes:
+        """Tells its numbering from others of the same origin."""
+        return self._birth
+
     def next(self) -> int:
         """The number that the next sample gets."""
         return self._next + self._shift
@@ -222,21 +247,21 @@ class Outbox:
                 "stream %s of %s has an owner of term %d: the one of term %d stops" % (self.stream, self.origin, self._heard, self.term)
             )
 
-    def _kept(self) -> "Iterator[tuple[int, bytes]]":
-        """The stored records that are still to be acknowledged; a record that a failed write left twice comes once."""
-        at = max(self._floor, self._dropped)
+    def _kept(self, first: int = 0) -> "Iterator[tuple[int, bytes]]":
+        """The stored records from `first` on that are still to be acknowledged; one that a failed write left twice comes once."""
+        at = max(self._floor, self._dropped, first)
         for seq, data in self._store.records(at):
             if seq >= at:
                 yield seq, data
                 at = seq + 1
 
-    def _numbers(self) -> "Iterator[tuple[int, int, bytes | None]]":
-        """(first, last, data) from the floor on without a break; data is None for a hole."""
-        at = self._floor
+    def _numbers(self, first: int = 0) -> "Iterator[tuple[int, int, bytes | None]]":
+        """(first, last, data) from there on, or the floor, without a break; data is None for a hole."""
+        at = max(self._floor, first)
         if at < self._dropped:
             yield at, self._dropped - 1, None
             at = self._dropped
-        for seq, data in self._kept():
+        for seq, data in self._kept(at):
             if seq > at:
                 yield at, seq - 1, None
             yield seq, seq, data

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from eddy.kernel.charter import Verify
     from eddy.kernel.following import Following
+    from eddy.kernel.hop import Record
     from eddy.kernel.leading import Copier
 
     class Journal(Protocol):
@@ -119,6 +120,7 @@ class Host:
         pace: See `Leading`.
         beat_ms: The hub hears of this node at least so often.
         copier: See `Leading`.
+        doors: Whether drivers of sinks are told with messages; else they look with `outputs`.
         checkpoint: Bytes of log, and twice the last snapshot, after which the journal gets a new one.
 
     Attributes:
@@ -136,6 +138,7 @@ class Host:
         beat_ms: int = BEAT_MS,
         copier: "Copier" = at_once,
         checkpoint: int = CHECKPOINT,
+        doors: bool = True,
     ) -> None:
         self.node = node
         self.counts = {"malformed": 0, "refused": 0}
@@ -147,6 +150,7 @@ class Host:
         self._beat_ms = beat_ms
         self._copier = copier
         self._checkpoint = checkpoint
+        self._doors = doors
         self._slots: dict[str, _Slot] = {}
         self._out: list[tuple[str, bytes]] = []
         self._removed = False
@@ -305,6 +309,11 @@ class Host:
         slot = self._slots.get(instance)
         return slot.leading.kept if slot and slot.leading else 0
 
+    def outputs(self, instance: str, consumer: str, first: int, most: int) -> "tuple[bytes, list[Record]]":
+        """What a consumer on this node may take: (birth of the numbering, records from number `first` on, at most so many)."""
+        slot = self._slots.get(instance)
+        return slot.leading.outputs(consumer, first, most) if slot and slot.leading else (b"", [])
+
     def look(self, instance: str, what: str) -> "Any":
         """What somebody asks about an instance that this node owns; None when it does not, or the question is not known.
 
@@ -403,7 +412,7 @@ class Host:
         if slot.replica is not None:
             slot.joined = [0, 0, 0]
             slot.leading = Leading(
-                self.node, slot.replica, assignment, slot.join, slot.synced, slot.left, self._pace, self._copier, slot.size
+                self.node, slot.replica, assignment, slot.join, slot.synced, slot.left, self._pace, self._copier, slot.size, self._doors
             )
             slot.leading.become(slot.charter)
         else:

@@ -20,6 +20,7 @@ if MYPY:
 
     from eddy.kernel.assignment import Assignment
     from eddy.kernel.charter import Charter
+    from eddy.kernel.hop import Record
     from eddy.kernel.joining import Join
     from eddy.kernel.replica import Replica
 
@@ -53,6 +54,7 @@ class Leading:
             that are not committed yet at which no more inputs are taken).
         copier: Takes snapshots for followers, given the replica and about how large it is.
         size: That, bytes.
+        doors: See `Outlets`.
 
     Attributes:
         entries: Encoded entries to be written to the journal before `written` is called.
@@ -75,6 +77,7 @@ class Leading:
         pace: tuple[int, int, int, int] = (RETRY_MS, BATCH_BYTES, LOG_BYTES, AHEAD),
         copier: "Copier" = at_once,
         size: int = 0,
+        doors: bool = True,
     ) -> None:
         self.replica = replica
         self.entries: list[bytes] = []
@@ -101,7 +104,7 @@ class Leading:
         self._near: list[str] = []
         self._committed = -1
         self._released = 0
-        self._outlets = Outlets(replica.outboxes, self._retry_ms, batch_bytes)
+        self._outlets = Outlets(replica.outboxes, self._retry_ms, batch_bytes, doors)
         self._sent: dict[str, int] = {}  # when, to a follower, ms
         self._due: int | None = None  # of the next tick, ms
         self._wanted: list[str] | None = None
@@ -124,7 +127,7 @@ class Leading:
         self._assignment = assignment
         charter = self.replica.charter
         nodes = [name for name in assignment.replicas + assignment.in_sync if name != self._node and charter.may_be_on(name)]
-        self._outlets.widths = assignment.widths
+        self._outlets.narrow = assignment.narrow
         for name in list(self._joins):
             if name not in nodes:
                 del self._joins[name]
@@ -279,6 +282,17 @@ class Leading:
                     out.append(("@" + node, message(LOG, self._instance, batch)))
         return out
 
+    def outputs(self, consumer: str, first: int, most: int) -> "tuple[bytes, list[Record]]":
+        """What may leave for a consumer from number `first` on, at most so many; and the birth of the numbering."""
+        box = self.replica.outboxes.get(consumer)
+        if box is None or self.fenced:
+            return b"", []
+        try:
+            return box.birth(), box.look(first, self._released, most)
+        except Fenced:
+            self.fenced = True
+            return b"", []
+
     def stopped(self) -> bool:
         """Whether everything that was taken is committed, and no more is taken."""
         return self._assignment.stop and not self._waiting and not self._writing and self._committed == self.replica.index
@@ -294,7 +308,7 @@ class Leading:
         self.join += 1
         self._near = [name for name in self._near if name != node]
         copy = self._copier(self.replica, self.size)
-        most = min(self._log_bytes, self._assignment.widths.get("@" + node, self._log_bytes))
+        most = min(self._log_bytes, self._assignment.narrow.get("@" + node, self._log_bytes))
         self._joins[node] = Join(self._instance, self._assignment.term, self.join, copy, self.replica.index, most)
         self._sent.pop(node, None)
 

@@ -7,6 +7,7 @@ from eddy.kernel.hop import Outbox
 RETRY_MS = 200
 MAX_RETRY_MS = 1000  # after a cut, what waits goes on at most so late
 MAX_PATIENCE_MS = 5000  # for an answer of a consumer that has been slow
+DOOR = "!"  # behind the name of a sink: its driver
 BATCH_BYTES = 32768  # an entry of a log holds a batch, and a record of the hop at most 65,535 bytes
 
 
@@ -18,16 +19,18 @@ class Outlets:
         retry_ms: What is not acknowledged is sent again after this time, and then less and less often. A consumer that needs longer
             for its answers is given twice the time of its last one: repeats would only take from it the time to answer.
         max_bytes: Of a batch.
+        doors: Whether drivers are told; else they look for themselves.
 
     Attributes:
-        widths: {consumer: most bytes of a batch}, where it is not that.
+        narrow: {consumer: most bytes of a batch} of those that take less.
     """
 
-    def __init__(self, boxes: dict[str, Outbox], retry_ms: int = RETRY_MS, max_bytes: int = BATCH_BYTES) -> None:
+    def __init__(self, boxes: dict[str, Outbox], retry_ms: int = RETRY_MS, max_bytes: int = BATCH_BYTES, doors: bool = True) -> None:
         self.boxes = boxes
-        self.widths: dict[str, int] = {}
+        self.narrow: dict[str, int] = {}
         self._retry_ms = retry_ms
         self._max_bytes = max_bytes
+        self._doors = doors
         self._now = 0  # ms, as last told
         self._sent: dict[str, tuple[int, int, int]] = {}  # when first, when last, when again after that, ms
         self._patience: dict[str, int] = {}  # ms
@@ -61,10 +64,12 @@ class Outlets:
         self._now = now_ms
         out = []
         for consumer, box in self.boxes.items():
+            if not self._doors and consumer.endswith(DOOR):
+                continue
             patience = self._patience.get(consumer, self._retry_ms)
             first, last, wait = self._sent.get(consumer, (now_ms, now_ms, 0))
             if now_ms - last >= wait:
-                width = self.widths.get(consumer, self._max_bytes)
+                width = min(self._max_bytes, self.narrow.get(consumer, self._max_bytes))
                 # A repeat of much would take from a consumer who is only slow the time to answer: a part of it is enough to be heard.
                 batch = box.batch(min(width, self._max_bytes) if consumer in self._sent else width, below)
                 if batch is not None:

@@ -19,6 +19,7 @@ from eddy.kernel.functions.same import Same
 from eddy.kernel.hop import Inbox
 from eddy.kernel.host import Host
 from eddy.kernel.journal import FileJournal
+from eddy.kernel.outlets import DOOR
 
 MYPY = False
 if MYPY:
@@ -40,7 +41,6 @@ if MYPY:
 MESSAGE = 400  # bytes at most: under two seconds of a 2,400-baud line
 BEAT_MS = 30000
 SILENCE_MS = 3 * BEAT_MS  # line time without a word from the gateway, after which sinks with a safe value take it
-DOOR = "!"  # behind the name of a sink: its driver
 UNHEARD = 32  # entries of a log that a copy at the other end of the line does not have yet; they take heap
 AHEAD = 16  # outputs that a consumer may be behind when a replay waits for it
 CHECKPOINT = 8192  # bytes of log between two snapshots in flash

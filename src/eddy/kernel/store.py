@@ -63,9 +63,15 @@ class RamStore:
 
     def records(self, first: int) -> "Iterator[tuple[int, bytes]]":
         """(seq, data) from `first` on."""
-        for record in self._records:
-            if record[0] >= first:
-                yield record
+        low, high = 0, len(self._records)
+        while low < high:
+            middle = (low + high) // 2
+            if self._records[middle][0] < first:
+                low = middle + 1
+            else:
+                high = middle
+        for index in range(low, len(self._records)):
+            yield self._records[index]
 
     def append(self, seq: int, data: bytes) -> None:
         """Keep a record."""

@@ -1,18 +1,17 @@
 """The drivers of a node: those of the sources and sinks that it owns now, each in a thread of its own."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from eddy.errors import EddyError, SampleError, TooLarge
-from eddy.kernel.assignment import ACK, BATCH, message, read
-from eddy.kernel.batch import LOST, MAX_TIME, MIN_TIME, OVERFLOW, Batch, Gap, encode_ack
+from eddy.kernel.assignment import ACK, message
+from eddy.kernel.batch import LOST, MAX_TIME, MIN_TIME, OVERFLOW, Gap, encode_ack
 from eddy.kernel.codec import encode
-from eddy.kernel.hop import Inbox, Record
+from eddy.kernel.hop import Record
 from eddy.kernel.host import Host
+from eddy.kernel.outlets import DOOR
 from eddy.links.decoders import quarantined
 from eddy.links.driver import Home, takes_all
 from eddy.node.programs import SINK, SOURCE, start
@@ -24,13 +23,14 @@ ENTRY_BYTES = 32768
 """What a driver has read at once: an entry of a log holds it, and a record of the hop at most 65,535 bytes."""
 
 _HEAD_BYTES = 5  # of a list
-_SHARE = 4  # entries of all sources in a turn, of each at least one: so long the others wait, and all of them for the commit
-_AT_ONCE = 256  # samples in one
+_SHARE = 2  # entries of all sources in a turn, of each at least one: so long the others wait, and all of them for the commit
+_AT_ONCE = 128  # samples in one
+_TAKEN = 512  # samples for one sink in a turn
 
 
 def door(instance: str) -> str:
-    """Address of the driver of a sink, wherever its owner is."""
-    return instance + "!"
+    """The consumer of a sink: its driver, on the node that owns it."""
+    return instance + DOOR
 
 
 @dataclass
@@ -45,11 +45,10 @@ class _Source:
 @dataclass
 class _Sink:
     runner: SinkRunner
-    inbox: Inbox = field(default_factory=Inbox)
-    waiting: deque[Record] = field(default_factory=deque)
-    out: dict[str, tuple[Record, bytes]] = field(default_factory=dict)  # key → what is with the driver, and the birth of its numbering
-    births: dict[str, bytes] = field(default_factory=dict)
-    born: bool = False  # keys have the birth in them
+    born: bool  # keys have the birth in them
+    birth: bytes = b""  # of the numbering
+    next: int = 0  # number of the first sample that the driver has not been given
+    out: dict[str, Record] = field(default_factory=dict)  # key → what is with the driver
     told: str = ""
 
 
@@ -60,6 +59,9 @@ class Drivers:
         host: Of this node.
         code: {SHA-256: source} of people's own files.
         home: What this node offers them.
+
+    Attributes:
+        more: A source or sink had more than its share of the last turn: the next one should not wait.
     """
 
     def __init__(self, host: Host, code: Mapping[bytes, bytes], home: Home | None = None) -> None:
@@ -68,29 +70,7 @@ class Drivers:
         self._code = code
         self._sources: dict[str, _Source] = {}
         self._sinks: dict[str, _Sink] = {}
-
-    def addresses(self) -> list[str]:
-        """What messages for these drivers are sent to."""
-        return [door(name) for name in self._sinks]
-
-    def receive(self, address: str, data: bytes) -> None:
-        """A batch for a sink's driver; anything else is dropped."""
-        sink = self._sinks.get(address.removesuffix("!"))
-        try:
-            parts = read(data)
-            if sink is None or parts[0] != BATCH:
-                return
-            batch = Batch(parts[2])
-            sink.births[batch.origin] = batch.birth
-            for record in sink.inbox.offer(batch):
-                if not isinstance(record.value, Gap):
-                    sink.waiting.append(record)
-                elif record.value.reason in (OVERFLOW, LOST):
-                    self._host.incident("lost", batch.origin, f"samples {record.seq} to {record.value.last}: {record.value.reason}")
-            sink.inbox.commit()
-            sink.runner.hear()
-        except EddyError:
-            return
+        self.more = False
 
     def turn(self) -> list[tuple[str, bytes]]:
         """Follow what the node owns; feed what was read, and acknowledge what is out. Returns (to, message)."""
@@ -106,9 +86,10 @@ class Drivers:
                 self._sources[name] = self._read(name, program)
             elif program[0] == SINK and name not in self._sinks:
                 self._sinks[name] = self._write(program)
+        self.more = False
         for name, source in self._sources.items():
             self._feed(name, source)
-        return [said for name, sink in self._sinks.items() for said in self._out(name, sink)]
+        return [said for name, sink in list(self._sinks.items()) for said in self._out(name, sink)]
 
     def up(self, name: str) -> bool:
         """Whether the driver of a source works."""
@@ -159,16 +140,35 @@ class Drivers:
             if not source.waiting or not self._host.feed(name, source.waiting[0][0], time.time_ns(), source.waiting[0][1]):
                 break
             source.fed += len(source.waiting.pop(0)[0])
+        else:
+            self.more = True
         if source.thread.ended and not source.waiting and not source.over:
             source.over = self._host.feed(name, [], time.time_ns())
         self._complain(name, source, source.thread.fault)
 
     def _out(self, name: str, sink: _Sink) -> list[tuple[str, bytes]]:
-        named = [(self._key(sink, record), record.time_ns, record.value) for record in islice(sink.waiting, sink.runner.room())]
-        for key, _, _ in named[: sink.runner.offer_all(named)]:
-            record = sink.waiting.popleft()
-            sink.out[key] = (record, sink.births[record.origin])
-        upto: tuple[Record, bytes] | None = None
+        birth, records = self._host.outputs(name, door(name), sink.next, min(sink.runner.room(), _TAKEN))
+        if birth and birth != sink.birth:
+            if sink.birth:  # it has begun anew, and so must its driver
+                self._sinks.pop(name).runner.close()
+                return []
+            sink.birth = birth
+        self.more = self.more or len(records) == _TAKEN
+        born = f"{birth.hex()}/" if sink.born else ""
+        samples = []
+        for record in records:
+            value = record.value
+            if isinstance(value, Gap):
+                sink.next = value.last + 1
+                if value.reason in (OVERFLOW, LOST):
+                    self._host.incident("lost", name, f"samples {value.first} to {value.last}: {value.reason}")
+                continue
+            sink.next = record.seq + 1
+            key = f"{record.stream}/{record.origin}/{born}{record.seq}"
+            sink.out[key] = record
+            samples.append((key, record.time_ns, value))
+        sink.runner.offer_all(samples)
+        upto: Record | None = None
         for key, why in sink.runner.done():
             upto = sink.out.pop(key)
             if why:
@@ -176,12 +176,7 @@ class Drivers:
         self._complain(name, sink, sink.runner.fault)
         if upto is None:
             return []
-        record, birth = upto
-        return [(record.origin, message(ACK, door(name), encode_ack(record.stream, record.origin, birth, record.term, record.seq)))]
-
-    def _key(self, sink: _Sink, record: Record) -> str:
-        born = f"{sink.births[record.origin].hex()}/" if sink.born else ""
-        return f"{record.stream}/{record.origin}/{born}{record.seq}"
+        return [(upto.origin, message(ACK, door(name), encode_ack(upto.stream, upto.origin, sink.birth, upto.term, upto.seq)))]
 
     def _complain(self, name: str, driver: _Source | _Sink, fault: str) -> None:
         if fault and fault != driver.told:

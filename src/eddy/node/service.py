@@ -7,6 +7,7 @@ signed is hosted. Without, loopback only, and unsigned: for measurements.
 import argparse
 import gc
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ class Node:
         self._mesh = mesh
         self._code = Code(folder / "code", lambda digest: mesh.ask(HUB, encode(["code", digest]), _ASK_S))
         journal = SqliteJournal(connect(folder / f"{name}.db"))
-        self.host = Host(name, journal, self._build, verify, self._admit, copier=forked)
+        self.host = Host(name, journal, self._build, verify, self._admit, copier=forked, doors=False)
         self._drivers = Drivers(self.host, self._code, Home(folder, self._ask_hub))
         self._lines = Lines(devices or {}, lambda text: self.host.incident("line", "", text))
         self._near: list[tuple[str, bytes]] = []  # from this node to itself
@@ -64,12 +65,12 @@ class Node:
         for address, data in self._near:
             self._deliver(address, data)
         busy, self._near = bool(self._near), []
-        for address, data in self._mesh.receive(0 if busy else _WAIT_S):
+        for address, data in self._mesh.receive(0 if busy or self._drivers.more else _WAIT_S):
             self._deliver(address, data)
         out = self._drivers.turn()
         out += self.host.poll(time.monotonic_ns() // 1_000_000, time.time_ns())
         out += self._lines.turn()
-        here = {*self.host.owns(), *self._drivers.addresses(), "@" + self.host.node}
+        here = {*self.host.owns(), "@" + self.host.node}
         self._mesh.claim([*(here - {"@" + self.host.node}), *self._lines.addresses()])  # before anybody is told to send here
         for to, data in out:
             if to in here or to in self._lines.addresses():
@@ -88,9 +89,7 @@ class Node:
         self._mesh.close()
 
     def _deliver(self, address: str, data: bytes) -> None:
-        if address.endswith("!"):
-            self._drivers.receive(address, data)
-        elif not self._lines.receive(address, data):
+        if not self._lines.receive(address, data):
             self.host.receive(data, time.time_ns())
 
     def _ask_hub(self, question: list[Any]) -> Any:
@@ -192,6 +191,7 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    sys.setswitchinterval(0.0005)
 
 
 def read_device(text: str) -> tuple[str, tuple[str, int]]:
