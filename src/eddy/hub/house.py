@@ -388,8 +388,14 @@ class House:
             if node not in names:
                 raise unknown("node", node, names)
             self._control.declare_gone(node, why)
+            unplaced: list[EddyError] = []
             for app in self._known:
-                self._repair(app, node)
+                try:
+                    self._repair(app, node)
+                except EddyError as error:  # of this app; the others go on
+                    unplaced.append(error)
+        if unplaced:
+            raise unplaced[0]
 
     def _repair(self, app: str, gone: str) -> None:
         """What was on a node that is gone begins anew elsewhere, unless a copy takes over; copies get other holders."""
@@ -404,7 +410,8 @@ class House:
             if entry is None:
                 self._place(one, _PLAN)
                 continue
-            if entry.assignment.owner == gone and one.owner and not [name for name in entry.assignment.in_sync if name != gone]:
+            others = [name for name in entry.assignment.in_sync if name != gone]
+            if entry.assignment.owner == gone and one.owner not in ("", gone) and not others:
                 one.charter.birth = os.urandom(3)
                 self._control.restart(one.charter, one.owner, f"{gone} is gone, and nobody had a copy")
             self._control.hold(one.charter.instance, [name for name in one.holders if name != entry.wanted], f"{gone} is gone")
