@@ -18,8 +18,9 @@ from eddy.hub.control import Control, Entry
 from eddy.hub.deployment import Wanted, deploy
 from eddy.hub.names import unknown
 from eddy.hub.register import Register
+from eddy.hub.search import Words
 from eddy.hub.terms import Terms
-from eddy.hub.view import Decision, Event, FunctionView, NodeState, NodeView, Tier
+from eddy.hub.view import APP_FILE, Decision, Event, Found, FunctionView, NodeState, NodeView, Tier
 from eddy.kernel.assignment import ENDED, HUB, OWNER, STOPPED
 from eddy.kernel.charter import open_charter
 from eddy.kernel.codec import decode, encode
@@ -83,7 +84,7 @@ def _take_apart(text: str, files: Mapping[str, bytes], version: int) -> _Known:
                 raise SettingError(f"{path} does not lie beside the app")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        app = parse(text, "eddy.yaml", Path(folder))
+        app = parse(text, APP_FILE, Path(folder))
         return _Known(version, text, files, app, problem(app), {one.instance: one for one in wiring(app)})
 
 
@@ -257,6 +258,12 @@ class House:
     def events(self, after: int | None, limit: int) -> list[Event]:
         """See `HubView`."""
         return self._register.events(after, limit)
+
+    def search(self, text: str, limit: int) -> Found:
+        """See `HubView`."""
+        words = Words.of(text)
+        events, documents = self._register.search(words, limit)
+        return Found(documents, self._terms.search(words, limit), events)
 
     def apps(self) -> list[str]:
         """See `HubView`."""
