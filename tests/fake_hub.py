@@ -8,7 +8,8 @@ from ruamel.yaml import YAML
 
 from eddy.errors import NoPlan, Refused, SettingError
 from eddy.hub.names import unknown
-from eddy.hub.view import Decision, Event, FunctionView, NodeView
+from eddy.hub.search import Words
+from eddy.hub.view import APP_FILE, Decision, Document, Event, Found, FunctionView, NodeView
 
 
 def node(name: str, **fields: Any) -> NodeView:
@@ -126,6 +127,18 @@ class FakeHub:
         with self._lock:
             found = self._events[:]
         return found[-limit:] if after is None else [one for one in found if one.number > after][:limit]
+
+    def search(self, text: str, limit: int) -> Found:
+        wanted = Words.of(text)
+
+        def has(*parts: str) -> bool:
+            return all(phrase.casefold() in " ".join(parts).casefold() for phrase, _ in wanted.phrases)
+
+        with self._lock:
+            decisions = [one for one in self._decisions if has(one.instance, one.what, one.why)]
+            events = [one for one in self._events if has(one.node, one.kind, one.instance, one.text)]
+            documents = [Document(app, APP_FILE, *wanted.line(text)) for app, text in sorted(self._apps.items()) if has(text)]
+        return Found(documents[:limit], decisions[-limit:], events[-limit:])
 
     def progress(self, app: str) -> dict[str, int]:
         with self._lock:

@@ -27,6 +27,17 @@ def test_what_only_sees_raw_samples_runs_inside_their_source_on_the_device() -> 
     assert "windows@pump-2" not in pump
 
 
+def test_a_device_that_is_lost_gets_the_same_when_it_is_back() -> None:
+    app = load(EXAMPLES / "pump" / "eddy.yaml")
+    before = deploy(app, {}, {})[1]
+    after = deploy(app, {}, {one.charter.instance: one.owner for one in before}, ["pump-4"])[1]
+
+    def told(wanted: list[Wanted]) -> list[object]:
+        return [(one.charter.seal(), one.owner, one.parts) for one in wanted]
+
+    assert told(after) == told(before)
+
+
 def test_every_charter_is_confined_to_where_its_labels_allow_and_nobody_else_holds_it() -> None:
     for name in ("pump", "air", "activity"):
         for one in wanted(name).values():

@@ -44,7 +44,7 @@ def test_the_examples_print_what_the_page_says() -> None:
                 hub.finish("judge")
 
     found = examples(PAGE.read_text())
-    assert len(found) == 8
+    assert len(found) == 9
     with Server(create(hub, None), port=0) as server:
         nodes = Thread(target=finish_the_first_move)
         nodes.start()

@@ -1,11 +1,8 @@
 """What the hub keeps, on SQLite and on PostgreSQL; and two hubs at once on one PostgreSQL."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
-import postgres
 import pytest
 import sqlalchemy as sql
 from moving import charter
@@ -18,27 +15,6 @@ from eddy.kernel.charter import open_charter
 
 HUBS = 4
 ROUNDS = 25
-
-
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    folder = postgres.programs()
-    if folder is None:
-        pytest.skip("no PostgreSQL server is installed (initdb and pg_ctl)")
-    pytest.importorskip("psycopg")
-    with postgres.server(folder) as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sql.Engine]:
-    url = f"sqlite:///{tmp_path / 'hub.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    engine = open_database(url)
-    yield engine
-    everything = sql.MetaData()
-    everything.reflect(engine)
-    everything.drop_all(engine)
-    engine.dispose()
 
 
 def placed(terms: Terms) -> Assignment:

@@ -17,7 +17,7 @@ import typer
 
 from eddy import errors
 from eddy.errors import EddyError, KeyFileError, LinkError, LinkLost, LinkTimeout, NotAllowed, SettingError
-from eddy.hub.view import Decision, Event, FunctionView, NodeView
+from eddy.hub.view import Decision, Document, Event, Found, FunctionView, NodeView
 
 if TYPE_CHECKING:
     from eddy.spec.model import App
@@ -34,7 +34,7 @@ TokenFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", envvar="EDDY_TOKEN_FILE", help="File with the hub's token, readable by you only; or set EDDY_TOKEN."),
 ]
-_View = TypeVar("_View", NodeView, FunctionView, Decision, Event)
+_View = TypeVar("_View", NodeView, FunctionView, Decision, Event, Document)
 
 
 class Hub:
@@ -129,6 +129,12 @@ class Hub:
     def events(self, after: int | None = None, limit: int = 100) -> list[Event]:
         """Events; see `HubView.events`."""
         return [_view(Event, item) for item in self.call("GET", "events", after=after, limit=limit)]
+
+    def search(self, text: str, limit: int = 100) -> Found:
+        """See `HubView.search`."""
+        said = self.call("GET", "search", text=text.encode(errors="replace").decode(), limit=limit)
+        documents = [_view(Document, item) for item in said["documents"]]
+        return Found(documents, [_view(Decision, item) for item in said["decisions"]], [_view(Event, item) for item in said["events"]])
 
     def move(self, instance: str, node: str, why: str) -> None:
         """Want an instance on another node."""

@@ -27,6 +27,7 @@ from eddy.cli import (
     plan,
     query,
     schema,
+    search,
     send,
     status,
     up,
@@ -75,6 +76,7 @@ app.command("schema")(schema.schema)
 app.command("status")(status.status)
 app.command("move")(move.move)
 app.command("logs")(logs.logs)
+app.command("search")(search.search)
 app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("why")(why.why)

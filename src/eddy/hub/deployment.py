@@ -104,6 +104,9 @@ class _Deployment:
         for one in wired:
             for producer in one.inputs:
                 takers[producer].append(one.instance)
+        for one in wired:
+            if one.kind == "source" and self._at[one.instance] in self._lost:
+                self._stay(one, by_name, takers)
         inside: dict[str, list[str]] = {}  # the last of those that run inside a source → all of them, the source first
         for one in wired:
             if one.kind == "source":
@@ -111,6 +114,13 @@ class _Deployment:
                 inside[chain[-1]] = chain
         hidden = {name for chain in inside.values() for name in chain[:-1]}
         return [self._one(one, by_name, takers, inside.get(one.instance, [])) for one in wired if one.instance not in hidden]
+
+    def _stay(self, one: Wired, by_name: Mapping[str, Wired], takers: Mapping[str, list[str]]) -> None:
+        """What nobody else can do while a node is lost is where its input is: it is the same as before when the node is back."""
+        for following in (by_name[name] for name in takers[one.instance]):
+            if following.instance not in self._at and following.inputs == (one.instance,):
+                self._at[following.instance] = self._at[one.instance]
+                self._stay(following, by_name, takers)
 
     def _chain(self, source: Wired, by_name: Mapping[str, Wired], takers: Mapping[str, list[str]]) -> list[str]:
         """A source with what runs inside it."""

@@ -18,8 +18,9 @@ from eddy.hub.control import Control, Entry
 from eddy.hub.deployment import Wanted, deploy
 from eddy.hub.names import unknown
 from eddy.hub.register import Register
+from eddy.hub.search import Words
 from eddy.hub.terms import Terms
-from eddy.hub.view import Decision, Event, FunctionView, NodeState, NodeView, Tier
+from eddy.hub.view import APP_FILE, Decision, Event, Found, FunctionView, NodeState, NodeView, Tier
 from eddy.kernel.assignment import ENDED, HUB, OWNER, STOPPED
 from eddy.kernel.charter import open_charter
 from eddy.kernel.codec import decode, encode
@@ -83,7 +84,7 @@ def _take_apart(text: str, files: Mapping[str, bytes], version: int) -> _Known:
                 raise SettingError(f"{path} does not lie beside the app")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        app = parse(text, "eddy.yaml", Path(folder))
+        app = parse(text, APP_FILE, Path(folder))
         return _Known(version, text, files, app, problem(app), {one.instance: one for one in wiring(app)})
 
 
@@ -258,6 +259,12 @@ class House:
         """See `HubView`."""
         return self._register.events(after, limit)
 
+    def search(self, text: str, limit: int) -> Found:
+        """See `HubView`."""
+        words = Words.of(text)
+        events, documents = self._register.search(words, limit)
+        return Found(documents, self._terms.search(words, limit), events)
+
     def apps(self) -> list[str]:
         """See `HubView`."""
         with self._lock:
@@ -388,8 +395,14 @@ class House:
             if node not in names:
                 raise unknown("node", node, names)
             self._control.declare_gone(node, why)
+            unplaced: list[EddyError] = []
             for app in self._known:
-                self._repair(app, node)
+                try:
+                    self._repair(app, node)
+                except EddyError as error:  # of this app; the others go on
+                    unplaced.append(error)
+        if unplaced:
+            raise unplaced[0]
 
     def _repair(self, app: str, gone: str) -> None:
         """What was on a node that is gone begins anew elsewhere, unless a copy takes over; copies get other holders."""
@@ -404,7 +417,8 @@ class House:
             if entry is None:
                 self._place(one, _PLAN)
                 continue
-            if entry.assignment.owner == gone and one.owner and not [name for name in entry.assignment.in_sync if name != gone]:
+            others = [name for name in entry.assignment.in_sync if name != gone]
+            if entry.assignment.owner == gone and one.owner not in ("", gone) and not others:
                 one.charter.birth = os.urandom(3)
                 self._control.restart(one.charter, one.owner, f"{gone} is gone, and nobody had a copy")
             self._control.hold(one.charter.instance, [name for name in one.holders if name != entry.wanted], f"{gone} is gone")

@@ -1,4 +1,7 @@
-"""What the hub keeps beside who owns what: apps as they were applied, nodes that were let in, what happened to them."""
+"""What the hub keeps beside who owns what: apps as they were applied, nodes that were let in, what happened to them.
+
+The documents of an app, its file and those beside it that are text, stand in a table of their own, so that they can be searched.
+"""
 
 import time
 from base64 import b64decode, b64encode
@@ -7,8 +10,14 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
+from eddy.hub.search import SEARCHED, Words, holds
 from eddy.hub.terms import create_tables, in_order, page
-from eddy.hub.view import Event, Tier
+from eddy.hub.view import APP_FILE, Document, Event, Tier
+
+DOCUMENT = 1 << 18
+"""Characters of a document that are searched."""
+
+_SHOWN = 300  # characters of a line
 
 _metadata = sql.MetaData()
 _apps = sql.Table(
@@ -32,10 +41,18 @@ _events = sql.Table(
     _metadata,
     sql.Column("number", sql.Integer, primary_key=True),
     sql.Column("time_ms", sql.BigInteger, nullable=False),
-    sql.Column("node", sql.Text, nullable=False),
-    sql.Column("kind", sql.Text, nullable=False),
-    sql.Column("instance", sql.Text, nullable=False),
-    sql.Column("text", sql.Text, nullable=False),
+    sql.Column("node", sql.Text, nullable=False, info=SEARCHED),
+    sql.Column("kind", sql.Text, nullable=False, info=SEARCHED),
+    sql.Column("instance", sql.Text, nullable=False, info=SEARCHED),
+    sql.Column("text", sql.Text, nullable=False, info=SEARCHED),
+)
+_documents = sql.Table(
+    "documents",
+    _metadata,
+    sql.Column("number", sql.Integer, primary_key=True),
+    sql.Column("app", sql.Text, nullable=False),
+    sql.Column("path", sql.Text, nullable=False, info=SEARCHED),
+    sql.Column("text", sql.Text, nullable=False, info=SEARCHED),
 )
 
 
@@ -85,6 +102,12 @@ class Register:
         self._engine = engine
         self._wall_ms = wall_ms
         create_tables(engine, _metadata)
+        with engine.begin() as connection:  # a database of an older hub has none yet
+            in_order(connection, _documents)
+            known = set(connection.scalars(sql.select(_documents.c.app).distinct()))
+            for app in self.apps():
+                if app.name not in known:
+                    _document(connection, app.name, app.text, app.files)
 
     def apps(self) -> list[App]:
         """All apps, by name."""
@@ -105,11 +128,13 @@ class Register:
         row = {"version": replaces + 1, "text": text, "files": {path: b64encode(data).decode() for path, data in files.items()}}
         try:
             with self._engine.begin() as connection:
+                here = (_apps.c.name == name) & (_apps.c.version == replaces)
                 if replaces == 0:
                     connection.execute(_apps.insert().values(name=name, **row))
-                    return True
-                here = (_apps.c.name == name) & (_apps.c.version == replaces)
-                return connection.execute(_apps.update().where(here).values(**row)).rowcount == 1
+                elif connection.execute(_apps.update().where(here).values(**row)).rowcount != 1:
+                    return False
+                _document(connection, name, text, files)
+                return True
         except sql.exc.IntegrityError:
             return False
 
@@ -117,6 +142,7 @@ class Register:
         """Forget an app."""
         with self._engine.begin() as connection:
             connection.execute(_apps.delete().where(_apps.c.name == name))
+            connection.execute(_documents.delete().where(_documents.c.app == name))
 
     def members(self) -> list[Member]:
         """All nodes that were let in, by name."""
@@ -149,6 +175,31 @@ class Register:
         with self._engine.connect() as connection:
             return [Event(**row._mapping) for row in page(connection, sql.select(_events), _events.c.number, after, limit)]
 
+    def search(self, words: Words, limit: int) -> tuple[list[Event], list[Document]]:
+        """See `Found`."""
+        with self._engine.connect() as connection:
+            query = sql.select(_events).where(holds(connection, _events, words))
+            events = [Event(**row._mapping) for row in page(connection, query, _events.c.number, None, limit)]
+            held = sql.select(_documents).where(holds(connection, _documents, words)).order_by(_documents.c.app, _documents.c.path)
+            documents = [
+                Document(row.app, row.path, line, text[:_SHOWN])
+                for row in connection.execute(held.limit(limit))
+                for line, text in [words.line(row.text)]
+            ]
+        return events, documents
+
     def _change(self, name: str, where: sql.ColumnElement[bool], **values: object) -> bool:
         with self._engine.begin() as connection:
             return connection.execute(_nodes.update().where(_nodes.c.name == name, where).values(**values)).rowcount == 1
+
+
+def _document(connection: sql.Connection, app: str, text: str, files: dict[str, bytes]) -> None:
+    """The documents of an app in the place of those that it had; what is no text in UTF-8 is none."""
+    found = {APP_FILE: text}
+    for path, content in files.items():
+        try:
+            found[path] = content.decode().replace("\0", " ")
+        except UnicodeDecodeError:
+            continue
+    connection.execute(_documents.delete().where(_documents.c.app == app))
+    connection.execute(_documents.insert(), [{"app": app, "path": path, "text": found[path][:DOCUMENT]} for path in sorted(found)])

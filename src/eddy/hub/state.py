@@ -12,7 +12,7 @@ from eddy.errors import LinkTimeout
 from eddy.hub.names import unknown
 from eddy.hub.plain import to_json
 from eddy.hub.streaming import Feed, Follow, stream
-from eddy.hub.view import Decision, Event, FunctionView, HubView, NodeView
+from eddy.hub.view import Decision, Event, Found, FunctionView, HubView, NodeView
 
 MAX_NUMBER = 2**53
 """Numbers above are none that the hub gave, and JSON's readers would round them."""
@@ -34,6 +34,7 @@ After = Annotated[int | None, Query(ge=0, le=MAX_NUMBER, description="What has a
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 About = Annotated[Name | None, Query(description="About this instance only.", examples=["features@pump-3"])]
 Why = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$", description="The reason, for the ledger.")]
+_WORDS = 'Words that all have to be there, `begin*`, and `"several words"` that follow each other.'
 LastEventId = Annotated[str | None, Header(max_length=200, description="Id of the last event that came: go on after it.")]
 
 
@@ -138,6 +139,14 @@ def decisions(hub: Hub, instance: About = None, after: After = None, limit: Limi
 def events(hub: Hub, after: After = None, limit: Limit = 100) -> list[Event]:
     """Oldest first."""
     return hub.events(after, limit)
+
+
+@router.get("/search", summary="Full-text search over decisions, events and the files of apps")
+def search(
+    hub: Hub, text: Annotated[str, Query(min_length=1, max_length=500, description=_WORDS, examples=["judge faul*"])], limit: Limit = 100
+) -> Found:
+    """What holds all the words."""
+    return hub.search(text, limit)
 
 
 @router.get(

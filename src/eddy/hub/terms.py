@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from eddy.hub.search import SEARCHED, Words, holds, index
 from eddy.hub.view import Decision
 from eddy.kernel.assignment import Assignment
 from eddy.kernel.codec import decode, encode
@@ -25,10 +26,10 @@ _decisions = sql.Table(
     _metadata,
     sql.Column("number", sql.Integer, primary_key=True),
     sql.Column("time_ms", sql.BigInteger, nullable=False),
-    sql.Column("instance", sql.Text, nullable=False, index=True),
+    sql.Column("instance", sql.Text, nullable=False, index=True, info=SEARCHED),
     sql.Column("term", sql.BigInteger, nullable=False),
-    sql.Column("what", sql.Text, nullable=False),
-    sql.Column("why", sql.Text, nullable=False),
+    sql.Column("what", sql.Text, nullable=False, info=SEARCHED),
+    sql.Column("why", sql.Text, nullable=False, info=SEARCHED),
 )
 
 
@@ -101,6 +102,12 @@ class Terms:
         with self._engine.connect() as connection:
             return [Decision(**row._mapping) for row in page(connection, query, _decisions.c.number, after, limit)]
 
+    def search(self, words: Words, limit: int) -> list[Decision]:
+        """See `Found.decisions`."""
+        with self._engine.connect() as connection:
+            query = sql.select(_decisions).where(holds(connection, _decisions, words))
+            return [Decision(**row._mapping) for row in page(connection, query, _decisions.c.number, None, limit)]
+
     def _note(self, connection: sql.Connection, assignment: Assignment, what: str, why: str) -> None:
         row = {"instance": assignment.instance, "term": assignment.term, "what": what, "why": why, "time_ms": self._wall_ms()}
         in_order(connection, _decisions)
@@ -127,10 +134,12 @@ def open_database(url: str) -> sql.Engine:
 
 
 def create_tables(engine: sql.Engine, metadata: sql.MetaData) -> None:
-    """Make the tables that are not there yet; hubs that start at once on one PostgreSQL take turns."""
+    """Make the tables and indexes that are not there yet; hubs that start at once on one PostgreSQL take turns."""
     with engine.begin() as connection:
         _take_turns(connection, "eddy tables")
         metadata.create_all(connection)
+        for table in metadata.sorted_tables:
+            index(connection, table)
 
 
 def in_order(connection: sql.Connection, table: sql.Table) -> None:

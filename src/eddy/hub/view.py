@@ -10,6 +10,9 @@ NodeState = Literal["up", "silent", "gone"]
 Tier = Literal["device", "gateway", "cloud"]
 Kind = Literal["source", "function", "sink"]
 
+APP_FILE = "eddy.yaml"
+"""What the file of an app is called among those beside it."""
+
 _DESCRIBED = {"use_attribute_docstrings": True}
 """Pydantic's configuration, as plain data: the contract itself needs no Pydantic."""
 
@@ -124,6 +127,36 @@ class Event:
     """One sentence for people."""
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A line of an app's file, or of a file beside it."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+
+    app: str
+    """Whose."""
+    path: str
+    """Beside the app's file, which is `eddy.yaml`."""
+    line: int
+    """Its number, from 1: the first that has the most of the words."""
+    text: str
+    """What it says, cut off when it is long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What holds all the words of a search."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+
+    documents: list[Document]
+    """By app and path."""
+    decisions: list[Decision]
+    """The newest, oldest first."""
+    events: list[Event]
+    """Likewise."""
+
+
 class HubView(Protocol):
     """The hub as others see and steer it. Every method may be called from any thread at any time.
 
@@ -155,6 +188,14 @@ class HubView(Protocol):
 
     def events(self, after: int | None, limit: int) -> list[Event]:
         """Events, oldest first; `after` and `limit` as in `decisions`."""
+
+    def search(self, text: str, limit: int) -> Found:
+        """Decisions, events and documents of apps that hold all words of a text.
+
+        Args:
+            text: Words, `begin*` and `"several words"`. Words are what stands between punctuation; case makes no difference.
+            limit: At most so many of each.
+        """
 
     def apps(self) -> list[str]:
         """Names of the apps that run."""
