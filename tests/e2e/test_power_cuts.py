@@ -100,6 +100,7 @@ def cuts(folder: Path, count: int, seed: int, within: Path | None = None, safe: 
         within: Every third time within a commit of the lake: the file that arranges it.
         safe: The disk keeps what it says. Of one that does not, nothing needs to be left to go on with.
     """
+    folder.mkdir(exist_ok=True)
     chance, outcome = random.Random(seed), Outcome()
     with ExitStack() as stack:
         site = Site(folder, stack)
@@ -162,4 +163,5 @@ def test_fifty_power_cuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.timeout(0)
 def test_without_fsync_some_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     with_power(monkeypatch, what)
-    assert cuts(tmp_path, 1, 3, safe=False).lost > 0
+    tries = (cuts(tmp_path / str(seed), 1, seed, safe=False).lost for seed in range(3, 9))  # a cut may hit when all is on the disk
+    assert any(tries)
