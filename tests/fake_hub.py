@@ -49,6 +49,7 @@ class FakeHub:
     Attributes:
         settings: {instance: settings} as configured.
         last: {instance: [seq, time_ns, value]}; None for an owner that does not answer.
+        raised: {instance: what is raised}; None likewise.
     """
 
     def __init__(self) -> None:
@@ -64,6 +65,7 @@ class FakeHub:
         self._events: list[Event] = []
         self.settings: dict[str, dict[str, Any]] = {}
         self.last: dict[str, Any] = {name: [] for name in names}
+        self.raised: dict[str, Any] = {}
 
     fabric = "tls/127.0.0.1:7447"
 
@@ -188,7 +190,7 @@ class FakeHub:
 
     def ask(self, instance: str, what: str) -> Any:
         with self._lock:
-            return [] if what == "alarms" else self.last[instance] if what == "last" else 4711
+            return self.raised.get(instance, []) if what == "alarms" else self.last[instance] if what == "last" else 4711
 
     def enrol(self, csr_pem: str, proof: str) -> str:
         if proof != "proof of the token":

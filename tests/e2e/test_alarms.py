@@ -62,6 +62,11 @@ def test_an_alarm_is_raised_listed_acknowledged_and_cleared(tmp_path: Path) -> N
         assert (code, "b-3 acknowledged by ann" in said) == (0, True), said
         running.until(lambda: told()[2:] == [("acknowledged", "b-3")], 30)
         assert "b-3 by ann: on my way" in running.hub.history("hot")[-1].why
+        with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+            measured = answer.read().decode().splitlines()
+        hot = '{app="boilers",function="hot"}'
+        assert {f"eddy_alarms_raised{hot} 2", f"eddy_alarms_unacknowledged{hot} 1", "eddy_alarms_unknown 0"} <= set(measured)
+        assert 'eddy_node_up{node="gw",tier="gateway"} 1' in measured
         code, said = eddy(url, "alarms")
         assert "b-1" in said and "not acknowledged" in said and "acknowledged by ann: on my way" in said
         code, said = eddy(url, "alarms", "ack", "hot", "--origin", "b-3")

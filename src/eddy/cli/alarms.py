@@ -8,11 +8,11 @@ import typer
 
 from eddy.cli import client
 from eddy.cli.console import JSON_HELP
+from eddy.hub.view import is_alarm
 
 if TYPE_CHECKING:
     from eddy.hub.view import FunctionView
 
-MODULE = "eddy.kernel.functions.alarm"
 WAIT_S = 10.0
 _LOOK_S = 0.1
 
@@ -32,7 +32,7 @@ def alarms(context: typer.Context, hub: client.HubUrl = client.HUB, token_file: 
     found: list[dict[str, Any]] = []
     with client.connect(hub, token_file) as there:
         for one in there.functions():
-            if _is_alarm(one):
+            if is_alarm(one):
                 found += _raised(there, one)
     out = console.result_console(json)
     for row in found:
@@ -69,7 +69,7 @@ def ack(
     who = by or getpass.getuser()
     with client.connect(hub, token_file) as there:
         one = there.function(alarm)
-        if not _is_alarm(one):
+        if not is_alarm(one):
             raise SettingError(f"{alarm} is no alarm: eddy alarms lists those that are raised")
         wanted = [row for row in _raised(there, one) if not row["by"] and origin in (None, row["origin"])]
         if not wanted:
@@ -87,10 +87,6 @@ def ack(
     console.result_console(json).print(f"{alarm}: {', '.join(said)} acknowledged by {who}", markup=False, soft_wrap=True)
     if json is not None:
         console.write_json(json, {"alarm": alarm, "origins": list(said), "by": who, "note": note})
-
-
-def _is_alarm(one: "FunctionView") -> bool:
-    return isinstance(one.program, list) and one.program[:1] == [MODULE]
 
 
 def _raised(there: client.Hub, one: "FunctionView") -> list[dict[str, Any]]:

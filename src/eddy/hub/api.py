@@ -1,11 +1,11 @@
-"""The hub's REST API: desired and reported state under /api/v1, things under /things. It keeps nothing itself; see `HubView`."""
+"""The hub's REST API: desired and reported state under /api/v1, things under /things, /metrics. It keeps nothing itself; see `HubView`."""
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.security import HTTPBearer
 
 from eddy import errors
 from eddy.errors import EddyError, UnknownName
-from eddy.hub import access, orders, problems, state, things
+from eddy.hub import access, metrics, orders, problems, state, things
 from eddy.hub.view import HubView
 
 POLL_S = 0.25
@@ -43,7 +43,8 @@ def create(hub: HubView, token: str | None, poll_s: float = POLL_S) -> FastAPI:
     known = [Depends(_TOKEN)] if token is not None else []
     for router in (state.router, orders.router):
         app.include_router(router, prefix="/api/v1", dependencies=known, responses=problems.RESPONSES)
-    app.include_router(things.router, dependencies=known, responses=problems.RESPONSES)
+    for router in (things.router, metrics.router):
+        app.include_router(router, dependencies=known, responses=problems.RESPONSES)
     app.openapi()  # now: FastAPI makes the models at the first request otherwise, in the thread of the server
     return app
 

@@ -87,6 +87,11 @@ class FunctionView:
     """The reason of the last decision about it."""
 
 
+def is_alarm(one: FunctionView) -> bool:
+    """Whether it answers `alarms`, see `HubView.ask`."""
+    return isinstance(one.program, list) and one.program[:1] == ["eddy.kernel.functions.alarm"]
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A line of the ledger: what was decided about an instance, and why."""
