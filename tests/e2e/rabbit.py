@@ -37,8 +37,9 @@ class RabbitMQ:
 
     def __init__(self, folder: Path, users: dict[str, tuple[str, str, str, str]] | None = None, tls: tuple[str, str] | None = None) -> None:
         self._epmd = shutil.which("epmd")
-        program = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one in the path changes the user
-        if not program.exists() or not self._epmd:
+        # Debian's in the path changes the user.
+        program = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin{os.pathsep}{os.environ['PATH']}")
+        if not program or not self._epmd:
             pytest.skip("rabbitmq-server, a broker for AMQP 0-9-1, is not installed here")
         self._program = program
         folder.mkdir(exist_ok=True)
@@ -95,7 +96,7 @@ class RabbitMQ:
     def _start(self) -> None:
         log = self._folder / "log" / f"{self._environment['RABBITMQ_NODENAME']}.log"
         before = len(log.read_bytes()) if log.exists() else 0
-        process = self._run([str(self._program)])
+        process = self._run([self._program])
         end = time.monotonic() + _PATIENCE_S
         while not (log.exists() and re.search(rb"Server startup complete", log.read_bytes()[before:])):
             said = (self._folder / "output").read_text(errors="replace")

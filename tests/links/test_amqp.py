@@ -1,6 +1,7 @@
 """What comes from a queue of a RabbitMQ is acknowledged when it is kept, and is there once, however often its node is killed."""
 
 import json
+import socket
 import struct
 import sys
 from collections import Counter
@@ -149,6 +150,83 @@ def test_who_asks_is_answered_when_it_is_kept_and_only_then_the_message_is_ackno
     said, about = publisher.heard()
     assert (said["kept"], said["quarantined"], about) == (0, 1, "1") and "no JSON" in said["reason"]
     assert take(source, 1) == [3]
+
+
+class Between:
+    """Passes on bytes between clients and a broker. On the first connection the broker may be held back; it may be cut, too."""
+
+    def __init__(self, port: int) -> None:
+        self.listening = Event()
+        self.listening.set()
+        self._broker = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._sockets: list[socket.socket] = []
+        Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """The first connection, in the middle of whatever it is at."""
+        for end in self._sockets[:2]:
+            end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.listening.set()
+        for end in (self._server, *self._sockets):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._server.accept()[0]
+                broker = socket.create_connection(("127.0.0.1", self._broker))
+                first = not self._sockets
+                self._sockets += [client, broker]
+                Thread(target=self._pass, args=(client, broker, None), daemon=True).start()
+                Thread(target=self._pass, args=(broker, client, self.listening if first else None), daemon=True).start()
+
+    def _pass(self, one: socket.socket, other: socket.socket, gate: Event | None) -> None:
+        with suppress(OSError):
+            while said := one.recv(65536):
+                if gate:
+                    gate.wait()
+                other.sendall(said)
+
+
+@pytest.mark.slow
+def test_a_message_is_acknowledged_in_its_turn_when_the_broker_has_its_receipt(rabbit: RabbitMQ, publisher: Publisher, opened: Any) -> None:
+    between = opened(Between(rabbit.port))
+    source = opened(Consume(to=f"amqp://127.0.0.1:{between.port}", queue="turn", prefetch=2))
+    between.listening.clear()
+    publisher.say("turn", "1", "a")
+    for number in (2, 3):
+        publisher.say("turn", str(number))
+    assert take(source, 2) == [1, 2]
+    source.kept(2)
+    assert publisher.heard() == ({"kept": 1}, "a")
+    assert source.read() is None
+    between.listening.set()
+    assert take(source, 1) == [3]
+
+
+@pytest.mark.slow
+def test_a_receipt_that_may_be_lost_is_given_again(rabbit: RabbitMQ, publisher: Publisher, opened: Any) -> None:
+    between = opened(Between(rabbit.port))
+    source = Consume(to=f"amqp://127.0.0.1:{between.port}", queue="lost")
+    between.listening.clear()
+    publisher.say("lost", "1", "a")
+    take(source, 1)
+    source.kept(1)
+    assert publisher.heard() == ({"kept": 1}, "a")
+    between.cut()
+    with pytest.raises(LinkLost, match="has gone"):
+        take(source, 1)
+    source.close()
+    again = opened(Consume(to=at(rabbit), queue="lost"))
+    assert take(again, 1) == [1]
+    again.kept(1)
+    assert publisher.heard() == ({"kept": 1}, "a")
 
 
 @pytest.mark.slow

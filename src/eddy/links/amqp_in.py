@@ -198,7 +198,7 @@ class Consume:
 
     def _answer(self, asked: Any, answer: dict[str, Any]) -> int | None:
         """Publish a receipt; its number."""
-        if not asked.reply_to or not isinstance(asked.reply_to, str) or not self._answers.is_open:
+        if not asked.reply_to or not self._answers.is_open:
             return None
         about = {"correlation_id": asked.correlation_id, "content_type": "application/json", "delivery_mode": pika.DeliveryMode.Persistent}
         self._answers.basic_publish("", asked.reply_to, json.dumps(answer).encode(), pika.BasicProperties(**about))
