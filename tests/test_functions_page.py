@@ -14,6 +14,7 @@ CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCT
     "eddy.links.replay:Replay",
     "eddy.links.simulated:Simulated",
     "eddy.links.mqtt_in:Subscribe",
+    "eddy.links.amqp_in:Consume",
     "eddy.links.http:Http",
     "eddy.links.websocket:WebSocket",
     "eddy.links.folder:Folder",
@@ -25,7 +26,7 @@ CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCT
     "eddy.knowledge.lake:Lake",
     "eddy.pool.judging:Judge",
 ]
-USE = {"judging": "pool", "mqtt_in": "mqtt"}  # where the page does not go by the name of the module
+USE = {"judging": "pool", "mqtt_in": "mqtt", "amqp_in": "amqp"}  # where the page does not go by the name of the module
 
 
 @pytest.mark.parametrize("place", CLASSES)

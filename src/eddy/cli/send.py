@@ -12,8 +12,13 @@ TOKEN_HELP = "File with the token of the source, readable by you only; or set ED
 
 def send(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="CSV files with a header.")],
-    to: Annotated[str, typer.Option(metavar="URL", help="mqtt://host:port of the broker, http://host:port/path or ws://host:port/path.")],
-    topic: Annotated[str, typer.Option(help="Of MQTT: what to publish to.")] = "",
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="mqtt://host:port or amqp://host:port/vhost of the broker, http://host:port/path or ws://host:port/path."
+        ),
+    ],
+    topic: Annotated[str, typer.Option(help="Of MQTT: what to publish to; of AMQP: the queue.")] = "",
     mqtt: Annotated[int, typer.Option("--mqtt-version", min=4, max=5, help="4 is MQTT 3.1.1, which the embedded broker speaks.")] = 5,
     batch: Annotated[int, typer.Option(min=1, max=10_000, help="Rows of a message; of several it is a list.")] = 50,
     delimiter: Annotated[str, typer.Option(help="What separates fields.")] = ",",

@@ -2,6 +2,7 @@
 
 http://, https://    each post is answered when it is kept; one that is not known to be kept is posted again
 ws://, wss://        each message is answered when it is kept
+amqp://, amqps://    AMQP 0-9-1: each message asks for an answer, which comes when it is kept
 mqtt://, mqtts://    MQTT 5: with a response topic, so the node answers when it is kept; 3.1.1: the broker has it
 """
 
@@ -56,7 +57,7 @@ def sender(
 
     Args:
         to: With one of the schemes above; of MQTT, that of the broker.
-        topic: Of MQTT.
+        topic: Of MQTT; of AMQP, the queue.
         version: Of MQTT, 5 or 4 (3.1.1).
         token: Shown as `Authorization: Bearer`; of HTTP and WebSockets.
         ca: File, PEM: whom to trust, for TLS.
@@ -66,7 +67,7 @@ def sender(
     Raises:
         SettingError: No such address.
         LinkLost, LinkTimeout: Nobody is there.
-        ToolMissing: WebSockets need a package that is not here.
+        ToolMissing: WebSockets and AMQP need a package that is not here.
     """
     address = urlsplit(to)
     match address.scheme:
@@ -78,10 +79,18 @@ def sender(
             if not topic or "+" in topic or "#" in topic:
                 raise SettingError("which topic shall be published to? Name one, without + and #")
             return _Published(to, topic, version, ca, inflight, patience_s)
-    raise SettingError(f"{to!r} is nothing to send to: write mqtt://host:port, http://host:port/path or ws://host:port/path")
+        case "amqp" | "amqps":
+            if not topic:
+                raise SettingError("which queue shall the messages go to? Name it with the topic")
+            from eddy.links.send_amqp import Queued
+
+            return Queued(to, topic, ca, inflight, patience_s)
+    raise SettingError(
+        f"{to!r} is nothing to send to: write mqtt://host:port, amqp://host:port, http://host:port/path or ws://host:port/path"
+    )
 
 
-class _Counting:
+class Counting:
     """What the answers said."""
 
     promise = "node"
@@ -96,7 +105,7 @@ class _Counting:
         self.reason = str(answer.get("reason", self.reason))
 
 
-class _Post(_Counting):
+class _Post(Counting):
     def __init__(self, address: SplitResult, token: str, trust: ssl.SSLContext, patience_s: float) -> None:
         super().__init__()
         self._address, self._trust, self._patience_s = address, trust, patience_s
@@ -151,7 +160,7 @@ class _Post(_Counting):
         return HTTPConnection(host, port, timeout=self._patience_s)
 
 
-class _Talk(_Counting):
+class _Talk(Counting):
     def __init__(self, to: str, token: str, trust: ssl.SSLContext | None, inflight: int, patience_s: float) -> None:
         super().__init__()
         try:
@@ -199,7 +208,7 @@ class _Talk(_Counting):
         )
 
 
-class _Published(_Counting):
+class _Published(Counting):
     def __init__(self, to: str, topic: str, version: int, ca: str | None, inflight: int, patience_s: float) -> None:
         super().__init__()
         from paho.mqtt.client import Client

@@ -225,6 +225,33 @@ class Subscribe(_Bounded):
     copies: Literal[0, 1, 2] = 0
 
 
+class Consume(Taken):
+    """Messages of a queue of an AMQP broker, acknowledged when they are kept.
+
+    Attributes:
+        to: The broker.
+        queue: Name of the queue.
+        exchange: What to bind it to.
+        routing_key: What to bind it with, one or several.
+        prefetch: Messages ahead of acknowledgements.
+        largest: Bytes of a message.
+        ca: Whom to trust, PEM.
+        certificate, key: Files, PEM, for TLS.
+    """
+
+    program = ("eddy.links.amqp_in", "Consume")
+    driver: Literal["amqp"]
+    to: str = Field(min_length=1)
+    queue: str = Field(min_length=1, max_length=255)
+    exchange: str = ""
+    routing_key: Columns = ()
+    prefetch: int = Field(default=1000, ge=1, le=65535)
+    largest: int = Field(default=1 << 20, ge=1, le=8 << 20)
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
 class Http(_Bounded):
     """What is posted, answered when it is kept.
 
@@ -462,6 +489,7 @@ AnySource = Annotated[
     Annotated[Replay, Tag("driver: replay")]
     | Annotated[Simulated, Tag("driver: simulated")]
     | Annotated[Subscribe, Tag("driver: mqtt")]
+    | Annotated[Consume, Tag("driver: amqp")]
     | Annotated[Http, Tag("driver: http")]
     | Annotated[WebSocket, Tag("driver: websocket")]
     | Annotated[Folder, Tag("driver: folder")]
