@@ -502,11 +502,11 @@ class Asker:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kills", "every"), [(2, 0), pytest.param(40, 8, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 def test_what_the_broker_or_the_node_acknowledged_is_there_once_however_often_the_node_is_killed(
-    rabbit: RabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, every: int
+    rabbit: RabbitMQ, opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, every: int
 ) -> None:
     """In the long campaign the broker is killed, too, after so many kills of the node."""
     monkeypatch.setenv("QUEUE_BROKER", at(rabbit))
-    asker = Asker(rabbit.port)
+    asker = opened(Asker(rabbit.port))
     with Running(tmp_path / "app", APP) as app:
         for number in range(1, kills + 1):
             app.until(lambda number=number: asker.reached(100 * number), 90)  # type: ignore[misc]
@@ -521,7 +521,6 @@ def test_what_the_broker_or_the_node_acknowledged_is_there_once_however_often_th
 
         app.until(lambda: len(keys()) == asker.next, 90)
         found = keys()
-    asker.close()
     assert found == Counter(range(asker.next)) and asker.receipts <= set(found)
 
 
