@@ -211,19 +211,22 @@ def test_a_message_is_acknowledged_in_its_turn_when_the_broker_has_its_receipt(r
 
 
 @pytest.mark.slow
-def test_a_receipt_that_may_be_lost_is_given_again(rabbit: RabbitMQ, publisher: Publisher, opened: Any) -> None:
+@pytest.mark.parametrize("kept", ["before", "after"])
+def test_who_cannot_be_answered_is_answered_later(rabbit: RabbitMQ, publisher: Publisher, opened: Any, kept: str) -> None:
     between = opened(Between(rabbit.port))
-    source = Consume(to=f"amqp://127.0.0.1:{between.port}", queue="lost")
+    source = Consume(to=f"amqp://127.0.0.1:{between.port}", queue=f"later-{kept}")
     between.listening.clear()
-    publisher.say("lost", "1", "a")
+    publisher.say(f"later-{kept}", "1", "a")
     take(source, 1)
-    source.kept(1)
-    assert publisher.heard() == ({"kept": 1}, "a")
+    if kept == "before":
+        source.kept(1)
+        assert publisher.heard() == ({"kept": 1}, "a")  # but the source does not know that
     between.cut()
     with pytest.raises(LinkLost, match="has gone"):
         take(source, 1)
+    source.kept(1)
     source.close()
-    again = opened(Consume(to=at(rabbit), queue="lost"))
+    again = opened(Consume(to=at(rabbit), queue=f"later-{kept}"))
     assert take(again, 1) == [1]
     again.kept(1)
     assert publisher.heard() == ({"kept": 1}, "a")
@@ -499,11 +502,11 @@ class Asker:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kills", "every"), [(2, 0), pytest.param(40, 8, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 def test_what_the_broker_or_the_node_acknowledged_is_there_once_however_often_the_node_is_killed(
-    rabbit: RabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, every: int
+    rabbit: RabbitMQ, opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, every: int
 ) -> None:
     """In the long campaign the broker is killed, too, after so many kills of the node."""
     monkeypatch.setenv("QUEUE_BROKER", at(rabbit))
-    asker = Asker(rabbit.port)
+    asker = opened(Asker(rabbit.port))
     with Running(tmp_path / "app", APP) as app:
         for number in range(1, kills + 1):
             app.until(lambda number=number: asker.reached(100 * number), 90)  # type: ignore[misc]
@@ -518,7 +521,6 @@ def test_what_the_broker_or_the_node_acknowledged_is_there_once_however_often_th
 
         app.until(lambda: len(keys()) == asker.next, 90)
         found = keys()
-    asker.close()
     assert found == Counter(range(asker.next)) and asker.receipts <= set(found)
 
 

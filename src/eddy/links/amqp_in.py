@@ -197,13 +197,15 @@ class Consume:
         self._flush()
 
     def _answer(self, asked: Any, answer: dict[str, Any]) -> int | None:
-        """Publish a receipt; its number."""
-        if not asked.reply_to or not self._answers.is_open:
+        """Publish a receipt; its number. Where that cannot be, the message is not acknowledged, either, and comes again."""
+        if not asked.reply_to:
             return None
-        about = {"correlation_id": asked.correlation_id, "content_type": "application/json", "delivery_mode": pika.DeliveryMode.Persistent}
-        self._answers.basic_publish("", asked.reply_to, json.dumps(answer).encode(), pika.BasicProperties(**about))
         self._told += 1
         self._untold.add(self._told)
+        if not self._answers.is_open:
+            return self._told
+        about = {"correlation_id": asked.correlation_id, "content_type": "application/json", "delivery_mode": pika.DeliveryMode.Persistent}
+        self._answers.basic_publish("", asked.reply_to, json.dumps(answer).encode(), pika.BasicProperties(**about))
         return self._told
 
     def _confirmed(self, frame: Any) -> None:
