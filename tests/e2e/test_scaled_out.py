@@ -202,7 +202,9 @@ def test_of_two_workers_one_is_killed_and_the_other_takes_over_without_loss_or_d
     assert set(found) >= publisher.receipts and set(found.values()) == {1}
     for source in SOURCES:  # each had its share of the load, and has it now, on the same node
         assert before[source] > BEFORE / 4 and after[source] - before[source] > AFTER / 4
-    assert {assignment.owner for assignment, *_ in Terms(open_database(site.database)).all()} == {"worker-2", "store"}
+    engine = open_database(site.database)
+    assert {assignment.owner for assignment, *_ in Terms(engine).all()} == {"worker-2", "store"}
+    engine.dispose()
 
     site.start_node("worker-1", "--listen", f"127.0.0.1:{free_port()}")
     site.until(lambda: "worker-1" in site.hub.function("took@worker-1").in_sync, 30)

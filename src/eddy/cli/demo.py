@@ -153,6 +153,8 @@ def play(settings: "Settings", folder: Path, progress: "Callable[[Any], None]", 
     from eddy.spec.write import text
 
     app = app_of(settings, parse(init.example("pump").read_text(encoding="utf-8")))
+    told = app.sinks["operator"].model_copy(update={"file": str(folder / "alarms.jsonl")})
+    app = app.model_copy(update={"sinks": {**app.sinks, "operator": told}})
     console.write_text(folder / "eddy.yaml", text(app))
 
     tell = up.telling(progress)
