@@ -20,12 +20,13 @@ CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCT
     "eddy.links.webhook:Webhook",
     "eddy.links.email:Email",
     "eddy.links.mqtt:Publish",
+    "eddy.links.homeassistant:HomeAssistant",
     "eddy.links.gpio:Pin",
     "eddy.links.log:Log",
     "eddy.knowledge.lake:Lake",
     "eddy.pool.judging:Judge",
 ]
-USE = {"judging": "pool", "mqtt_in": "mqtt"}  # where the page does not go by the name of the module
+USE = {"judging": "pool", "mqtt_in": "mqtt", "homeassistant": "mqtt"}  # where the page does not go by the name of the module
 
 
 @pytest.mark.parametrize("place", CLASSES)
