@@ -21,12 +21,13 @@ CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCT
     "eddy.links.webhook:Webhook",
     "eddy.links.email:Email",
     "eddy.links.mqtt:Publish",
+    "eddy.links.homeassistant:HomeAssistant",
     "eddy.links.gpio:Pin",
     "eddy.links.log:Log",
     "eddy.knowledge.lake:Lake",
     "eddy.pool.judging:Judge",
 ]
-USE = {"judging": "pool", "mqtt_in": "mqtt", "amqp_in": "amqp"}  # where the page does not go by the name of the module
+USE = {"judging": "pool", "mqtt_in": "mqtt", "amqp_in": "amqp", "homeassistant": "mqtt"}  # where the page goes by another name
 
 
 @pytest.mark.parametrize("place", CLASSES)

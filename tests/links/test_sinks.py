@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
@@ -20,6 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from eddy.errors import BadInput, LinkError, LinkLost, LinkTimeout, Refused, SettingError
 from eddy.links.driver import start, with_secrets
 from eddy.links.gpio import Pin
+from eddy.links.homeassistant import HomeAssistant
 from eddy.links.log import Log
 from eddy.links.mqtt import Publish
 from eddy.links.webhook import Webhook
@@ -229,6 +231,28 @@ def reachable(port: int) -> None:
     raise AssertionError("the broker does not listen")
 
 
+class Listener:
+    """Hears everything, from now on and what is retained: a message is (topic, payload, whether it was retained)."""
+
+    def __init__(self, port: int, version: int, topic: str) -> None:
+        self.heard: Queue[tuple[str, Any, bool]] = Queue()
+        subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
+        self._client.on_message = lambda client, userdata, one: self.heard.put((one.topic, json.loads(one.payload), one.retain))
+        self._client.on_subscribe = lambda *about: subscribed.set()
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        self._client.subscribe(topic, qos=1)
+        assert subscribed.wait(5)
+
+    def next(self) -> tuple[str, Any, bool]:
+        return self.heard.get(timeout=5)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
 @pytest.mark.slow
 def test_a_broker_has_a_sample_when_write_returns(broker: tuple[int, int]) -> None:
     port, version = broker
@@ -250,6 +274,80 @@ def test_a_broker_has_a_sample_when_write_returns(broker: tuple[int, int]) -> No
     sink.close()
     listener.disconnect()
     listener.loop_stop()
+
+
+@pytest.mark.slow
+def test_home_assistant_is_told_once_what_there_is_before_it_is_measured_and_again_when_it_comes_later(broker: tuple[int, int]) -> None:
+    port, version = broker
+    streams = {"room": {"scale": "10", "units": {"t": "Cel"}}}
+    sink = HomeAssistant(to=f"mqtt://127.0.0.1:{port}", topic="eddy", version=version, streams=streams)
+    early = Listener(port, version, "#")
+    sink.write("home/gw/1", 5, ["room", "room@gw", 1, {"from": "up/stairs", "value": {"t": 215, "open": True}}])
+    sink.write("home/gw/2", 6, ["room", "room@gw", 2, {"from": "up/stairs", "value": {"t": 220, "open": False}}])
+    sink.write("home/gw/3", 7, ["room", "room@gw", 3, {"quarantine": "no JSON", "payload": b"?", "size": 1, "from": "x"}])
+    sink.write("home/gw/4", 8, ["room", "room@gw", 4, "overflow", 9])
+    (warm, temperature, _), (_, opened, _) = told = [early.next(), early.next()]
+    assert warm.startswith("homeassistant/sensor/up_stairs_room_t_eddy_") and warm.endswith("/config")
+    assert (temperature["unit_of_measurement"], temperature["device_class"], temperature["state_class"]) == (
+        "°C",
+        "temperature",
+        "measurement",
+    )
+    assert temperature["device"] == opened["device"] and temperature["unique_id"] != opened["unique_id"]
+    assert not {"unit_of_measurement", "device_class", "state_class"} & opened.keys()
+    readings = [early.next() for _ in range(2)]
+    assert {topic for topic, _, _ in readings} == {temperature["state_topic"], opened["state_topic"]} == {"eddy/room/up%2Fstairs"}
+    assert [said["value"] for _, said, _ in readings] == [{"t": 21.5, "open": True}, {"t": 22.0, "open": False}]
+    assert [(topic, said["value"]) for topic, said, _ in (early.next(), early.next())] == [
+        ("eddy", {"quarantine": "no JSON", "payload": "3f", "size": 1, "from": "x"}),
+        ("eddy", ["room", "room@gw", 4, "overflow", 9]),
+    ]
+    late = Listener(port, version, "homeassistant/#")
+    assert sorted((topic, said["unique_id"]) for topic, said, _ in told) == sorted(
+        (topic, said["unique_id"]) for topic, said, retained in (late.next(), late.next()) if retained
+    )
+    for one in (early, late, sink):
+        one.close()
+
+
+@pytest.mark.slow
+def test_home_assistant_is_told_again_by_a_broker_that_has_begun_anew() -> None:
+    mosquitto = shutil.which("mosquitto")
+    if not mosquitto:
+        pytest.skip("mosquitto, which begins anew without what it retained, is not installed here")
+    port = free_port()
+
+    @contextmanager
+    def running() -> Iterator[None]:
+        process = subprocess.Popen([mosquitto, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            reachable(port)
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+    def write() -> bool:
+        try:
+            sink.write("home/gw/1", 5, ["room", "a", 1, 20])
+        except LinkError:
+            return False
+        return True
+
+    with running():
+        sink = HomeAssistant(to=f"mqtt://127.0.0.1:{port}", topic="eddy")
+        assert write()
+    with running():
+        end = time.monotonic() + 20
+        while not write():
+            assert time.monotonic() < end
+            threading.Event().wait(0.05)
+        listener = Listener(port, 5, "homeassistant/#")
+        try:
+            assert listener.next()[1]["name"] == "room"
+        finally:
+            listener.close()
+            sink.close()
 
 
 @pytest.mark.slow

@@ -57,7 +57,15 @@ FUNCTIONS: list[tuple[dict[str, Any], list[Any]]] = [
 ]
 SINKS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"driver": "webhook", "to": "env:X"}, ["eddy.links.webhook", "Webhook", {"to": "env:X"}]),
-    ({"driver": "mqtt", "to": "mqtt://b", "topic": "t"}, ["eddy.links.mqtt", "Publish", {"to": "mqtt://b", "topic": "t"}]),
+    ({"driver": "mqtt", "to": "mqtt://b", "topic": "t"}, ["eddy.links.mqtt", "Publish", {"to": "mqtt://b", "topic": "t", "version": 5}]),
+    (
+        {"driver": "mqtt", "to": "mqtt://b", "topic": "t", "version": 4, "discovery": "homeassistant"},
+        [
+            "eddy.links.homeassistant",
+            "HomeAssistant",
+            {"to": "mqtt://b", "topic": "t", "version": 4, "streams": {"s": {"private": "cloud", "rate_hz": "10"}}},
+        ],
+    ),
     (
         {"driver": "email", "server": "smtps://m", "to": "a@b.c", "sender": "e@b.c", "password": "env:P"},
         ["eddy.links.email", "Email", {"server": "smtps://m", "to": ["a@b.c"], "sender": "e@b.c", "password": "env:P"}],

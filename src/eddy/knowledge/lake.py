@@ -19,6 +19,7 @@ from eddy.knowledge.columns import Columns, Unfit, as_bytes, column_of
 from eddy.knowledge.extra import load
 from eddy.knowledge.tables import RESERVED, UNITS, Place, Table, arrow_type, gaps_schema, moment, quarantine_schema, stream_schema
 from eddy.knowledge.upkeep import Upkeep
+from eddy.spec.measured import measured
 
 FOLDER = "lake"
 """Of a node, in its own folder."""
@@ -142,18 +143,15 @@ class Lake:
         scale = int(said.get("scale", 1))
         if said.get("type") and "value" not in known:
             known["value"] = "float" if scale > 1 or str(said["type"]).startswith("float") else "int"
+        turned = scale > 1 or "fields" in said
         columns, fits, unfit = Columns(known), [], []
         upto: dict[str, int] = {}
         for sample in samples:
             is_new = sample.number > positions[sample.sender]
-            value = sample.value
             try:
                 if sample.fault:
                     raise Unfit(sample.fault)
-                if "fields" in said:
-                    value = _named(value, said)
-                if scale > 1:
-                    value = _measured(value, scale)
+                value = measured(sample.value, said) if turned else sample.value
                 if not _MIN_NS <= sample.time_ns <= _MAX_NS:
                     raise Unfit("its time is not between 1677 and 2262")
                 if is_new:
@@ -279,30 +277,6 @@ def _read(key: str, time_ns: int, value: Any) -> tuple[_Sample, list[Any] | None
             origin, held = str(held["from"] or origin), held["value"]
         return _Sample(sender, int(number), stream, origin, seq, time_ns, held), None
     return _Sample(sender, int(number), "", "", -1, time_ns, value), None
-
-
-def _named(value: Any, said: Mapping[str, Any]) -> Any:
-    """A list as the map of its parts that have names; a part that is a list itself has names for its own parts, or none."""
-    if not isinstance(value, list | tuple):
-        return value
-    named: dict[str, Any] = {}
-    for path, name in said["fields"].items():
-        at: Any = value
-        for step in path.split("."):
-            at = at[int(step)] if isinstance(at, list | tuple) and int(step) < len(at) else None
-        if at is None or isinstance(at, list | tuple) or at == said.get("absent", {}).get(name):
-            continue
-        named[name] = at / said["per"][name] if name in said.get("per", {}) else at
-    return named
-
-
-def _measured(value: Any, scale: int) -> Any:
-    """A value with every whole number divided by the scale."""
-    if isinstance(value, dict):
-        return {name: _measured(one, scale) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_measured(one, scale) for one in value]
-    return value / scale if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _late(newest_ns: dict[str, int], samples: list[_Sample]) -> list[bool]:

@@ -103,6 +103,11 @@ def takes_all(program: list[Any]) -> bool:
     return str(program[0]).startswith(_ROOMS) and hasattr(_named(program), "write_all")
 
 
+def takes_names(program: list[Any]) -> bool:
+    """Whether its driver wants to know whose each sample is: the values are those of `Named` then, as with a `Store`."""
+    return takes_all(program) or (str(program[0]).startswith(_ROOMS) and bool(getattr(_named(program), "named", False)))
+
+
 def _named(program: list[Any]) -> type:
     """The class of a built-in driver; raises Refused."""
     module, name = str(program[0]), program[1]

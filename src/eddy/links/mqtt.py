@@ -22,6 +22,9 @@ class Publish:
         version: 5, or 4 for brokers that know MQTT 3.1.1 only; these get the key in the payload alone.
         timeout_s: How long connecting, and each acknowledgement, may take.
 
+    Attributes:
+        connections: How often the broker has let us in: after a break that is done anew, unasked.
+
     Raises:
         SettingError: No such address or version.
         LinkLost, LinkTimeout: The broker is not there or does not let us in.
@@ -40,10 +43,12 @@ class Publish:
             self._client.username_pw_set(address.username, address.password)
         if address.scheme == "mqtts":
             self._client.tls_set()
+        self.connections = 0
         answered, answer = Event(), []
 
         def on_connect(client: Client, userdata: Any, flags: ConnectFlags, reason: Any, properties: Any) -> None:
             answer.append(reason)
+            self.connections += not reason.is_failure
             answered.set()
 
         self._client.on_connect = on_connect
@@ -64,16 +69,31 @@ class Publish:
         Raises:
             LinkLost, LinkTimeout: The broker has not acknowledged it.
         """
+        self.publish(self._topic, as_json(key, time_ns, value), key)
+
+    def publish(self, topic: str, payload: bytes, key: str = "", retain: bool = False) -> None:
+        """Publish JSON, and wait for the broker.
+
+        Args:
+            topic: Where.
+            payload: UTF-8.
+            key: The user property, if not empty.
+            retain: The broker keeps it for those who come later.
+
+        Raises:
+            LinkLost, LinkTimeout: The broker has not acknowledged it.
+        """
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
         properties = None
         if self._version == 5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.UserProperty = ("key", key)
+            if key:
+                properties.UserProperty = ("key", key)
             properties.ContentType = "application/json"
         try:
-            message = self._client.publish(self._topic, as_json(key, time_ns, value), qos=1, properties=properties)
+            message = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
             message.wait_for_publish(self._timeout_s)
         except (RuntimeError, ValueError) as error:
             raise LinkLost(f"{self._where} is gone ({error}): it is tried again") from None

@@ -38,7 +38,7 @@ def build(program: Any, code: Mapping[bytes, bytes]) -> Function:
     if program[0] == SOURCE:
         return _inside(program[1], program[2])
     if program[0] == SINK:
-        return Named() if driver.takes_all(program[1]) else Same()
+        return Named() if driver.takes_names(program[1]) else Same()
     if len(program) == 4:
         return WorkerFunction(program, code)
     module, name, arguments = program

@@ -429,12 +429,21 @@ class Email(Sink):
 
 
 class Publish(Sink):
-    """Publishes each sample at an MQTT broker."""
+    """Publishes each sample at an MQTT broker.
+
+    Attributes:
+        to: The broker.
+        topic: Where; with `discovery`, what topics begin with.
+        version: 5, or 4 for MQTT 3.1.1.
+        discovery: `homeassistant` finds each stream of each origin as a sensor.
+    """
 
     program = ("eddy.links.mqtt", "Publish")
     driver: Literal["mqtt"]
     to: str = Field(min_length=1)
     topic: str = Field(min_length=1)
+    version: Literal[4, 5] = 5
+    discovery: Literal["homeassistant"] | None = None
 
 
 class Pin(Sink):

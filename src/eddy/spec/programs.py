@@ -3,12 +3,15 @@
 from typing import Any
 
 from eddy.spec import conditions
-from eddy.spec.catalog import Alarm, Filter, Forward, Function, Judge, Lake, Model, Own, Rule, Sink, Source, Subscribe, Taken
+from eddy.spec.catalog import Alarm, Filter, Forward, Function, Judge, Lake, Model, Own, Publish, Rule, Sink, Source, Subscribe, Taken
 from eddy.spec.described import columns, described, learner
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
 
 Program = list[Any]
+
+DISCOVERED = ("eddy.links.homeassistant", "HomeAssistant")
+"""What publishes for those who have to be told what there is."""
 
 
 def program(app: App, kind: str, name: str) -> Program:
@@ -28,7 +31,8 @@ def program(app: App, kind: str, name: str) -> Program:
     if isinstance(item, Own):
         file, _, own = does.partition(":")
         return [file, own, dict(item.model_extra or {})]
-    return [*item.program, _arguments(app, item, name)]
+    made = DISCOVERED if isinstance(item, Publish) and item.discovery else item.program
+    return [*made, _arguments(app, item, name)]
 
 
 def for_node(does: Program, number: int) -> Program:
@@ -58,6 +62,10 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
             return {"when": conditions.parse(item.when)}
         case Subscribe():
             del arguments["copies"]
+        case Publish(discovery=discovery):
+            del arguments["discovery"]
+            if discovery:
+                arguments["streams"] = {one: described(app, one) for one in item.inputs}
         case Lake():
             arguments["streams"] = {one: described(app, one) for one in item.inputs}
         case Source() if not isinstance(item, Taken):  # others say themselves how often they send

@@ -1,0 +1,44 @@
+"""Samples carry whole numbers and rows without names; what an app says of a stream turns them into what was measured."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def measured(value: Any, said: Mapping[str, Any]) -> Any:
+    """A value as it was measured.
+
+    Args:
+        value: Of a sample.
+        said: Of its stream, see `eddy.spec.described.described`.
+
+    Returns:
+        A list whose parts have names as a map of these; every whole number divided by the scale.
+    """
+    if "fields" in said:
+        value = _named(value, said)
+    scale = int(said.get("scale", 1))
+    return _divided(value, scale) if scale > 1 else value
+
+
+def _named(value: Any, said: Mapping[str, Any]) -> Any:
+    """A list as the map of its parts that have names; a part that is a list itself has names for its own parts, or none."""
+    if not isinstance(value, list | tuple):
+        return value
+    named: dict[str, Any] = {}
+    for path, name in said["fields"].items():
+        at: Any = value
+        for step in path.split("."):
+            at = at[int(step)] if isinstance(at, list | tuple) and int(step) < len(at) else None
+        if at is None or isinstance(at, list | tuple) or at == said.get("absent", {}).get(name):
+            continue
+        named[name] = at / said["per"][name] if name in said.get("per", {}) else at
+    return named
+
+
+def _divided(value: Any, scale: int) -> Any:
+    """A value with every whole number divided by the scale."""
+    if isinstance(value, dict):
+        return {name: _divided(one, scale) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_divided(one, scale) for one in value]
+    return value / scale if isinstance(value, int) and not isinstance(value, bool) else value
