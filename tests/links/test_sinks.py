@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -311,37 +312,45 @@ def test_home_assistant_is_told_once_what_there_is_before_it_is_measured_and_aga
 
 
 @pytest.mark.slow
-def test_home_assistant_is_told_again_by_a_broker_that_has_begun_anew() -> None:
+@pytest.mark.parametrize("when", ["between two samples", "before it has acknowledged one"])
+def test_home_assistant_is_told_again_by_a_broker_that_has_begun_anew(when: str) -> None:
     mosquitto = shutil.which("mosquitto")
     if not mosquitto:
         pytest.skip("mosquitto, which begins anew without what it retained, is not installed here")
     port = free_port()
 
     @contextmanager
-    def running() -> Iterator[None]:
+    def running() -> "Iterator[subprocess.Popen[bytes]]":
         process = subprocess.Popen([mosquitto, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             reachable(port)
-            yield
+            yield process
         finally:
             process.kill()
             process.wait()
 
-    def write() -> bool:
-        try:
-            sink.write("home/gw/1", 5, ["room", "a", 1, 20])
-        except LinkError:
-            return False
-        return True
-
-    with running():
-        sink = HomeAssistant(to=f"mqtt://127.0.0.1:{port}", topic="eddy")
-        assert write()
-    with running():
+    def write() -> None:
         end = time.monotonic() + 20
-        while not write():
-            assert time.monotonic() < end
-            threading.Event().wait(0.05)
+        while True:
+            try:
+                return sink.write("home/gw/1", 5, ["room", "a", 1, 20])
+            except LinkError:
+                assert time.monotonic() < end
+                threading.Event().wait(0.05)
+
+    writing = threading.Thread(target=write)
+    with running() as process:
+        sink = HomeAssistant(to=f"mqtt://127.0.0.1:{port}", topic="eddy")
+        write()
+        if when != "between two samples":
+            process.send_signal(signal.SIGSTOP)
+            writing.start()
+            writing.join(0.2)  # it waits for an acknowledgement
+            assert writing.is_alive()
+    with running():
+        if when == "between two samples":
+            writing.start()
+        writing.join(25)
         listener = Listener(port, 5, "homeassistant/#")
         try:
             assert listener.next()[1]["name"] == "room"

@@ -90,9 +90,13 @@ class HomeAssistant:
         said = self._streams.get(stream, {})
         held = measured(held, said)
         topic = f"{self._topic}/{quote(stream, safe='@')}/{quote(origin, safe='@')}"
-        for field, one in held.items() if isinstance(held, dict) else [("", held)]:
+        fields = held.items() if isinstance(held, dict) else [("", held)]
+        for field, one in fields:
             self._tell(topic, stream, origin, str(field), one, said)
         self._mqtt.publish(topic, as_json(key, time_ns, held), key)
+        if self._connections != self._mqtt.connections:  # it was away meanwhile: what it was told before that may be gone
+            for field, one in fields:
+                self._tell(topic, stream, origin, str(field), one, said)
 
     def safe(self, value: Any) -> None:
         """Publish it as a sample of its own at `topic`, key `safe`."""
