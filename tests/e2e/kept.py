@@ -10,7 +10,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from running import Running
-from senders import Mosquitto, Poster, Publisher, Sender, Talker, free_port
+from senders import Mosquitto, Poster, Publisher, Sender, Talker
+
+from eddy.fabric.ports import free_port
 
 APP = """
 app: kept

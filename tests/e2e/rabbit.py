@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
-from senders import free_port
+
+from eddy.fabric.ports import free_port
 
 _PATIENCE_S = 60.0
 _LOOK_S = 0.05

@@ -1,7 +1,6 @@
 """An alarm in an app that runs: raised by what is posted, told to a sink, listed, acknowledged by a person, cleared."""
 
 import json
-import socket
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from running import Running
 from typer.testing import CliRunner
 
 from eddy.cli.main import app
+from eddy.fabric.ports import free_port
 
 APP = """
 app: boilers
@@ -32,8 +32,7 @@ def eddy(url: str, *arguments: str) -> tuple[int, str]:
 @pytest.mark.slow
 def test_an_alarm_is_raised_listed_acknowledged_and_cleared(tmp_path: Path) -> None:
     log = tmp_path / "told.jsonl"
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        free_port: int = taken.getsockname()[1]
+    port = free_port()
 
     def told() -> list[tuple[str, str]]:
         lines = log.read_text().splitlines() if log.exists() else []
@@ -41,12 +40,12 @@ def test_an_alarm_is_raised_listed_acknowledged_and_cleared(tmp_path: Path) -> N
 
     def post(**sample: Any) -> bool:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{free_port}/", json.dumps(sample).encode(), {"Content-Type": "application/json"}
+            f"http://127.0.0.1:{port}/", json.dumps(sample).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bool(answer.status == 200)
 
-    with Running(tmp_path / "app", APP % (free_port, log)) as running:
+    with Running(tmp_path / "app", APP % (port, log)) as running:
         assert running.hub
         url = running.hub._url
         running.until(lambda: post(id="b-1", t=90), 60)

@@ -12,7 +12,9 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from running import Running
-from senders import Mosquitto, free_port
+from senders import Mosquitto
+
+from eddy.fabric.ports import free_port
 
 APP = """
 app: rooms

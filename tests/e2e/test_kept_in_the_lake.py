@@ -1,4 +1,4 @@
-"""Broker, node and hub are killed at random: what a sender was told to be kept is in the lake, exactly once."""
+"""Broker, node, hub and the process that writes the lake are killed at random: what a sender was told to be kept is in the lake, exactly once."""
 
 import random
 from collections import Counter
@@ -10,7 +10,7 @@ from kept import LAKE, acknowledged, app_and_senders, arrived, found, report, to
 from running import Running
 from senders import Mosquitto
 
-VICTIMS = ("gw", "broker", "hub")
+VICTIMS = ("gw", "broker", "hub", "lake")
 
 
 def kills(folder: Path, count: int, seed: int) -> None:
@@ -56,8 +56,8 @@ def kills(folder: Path, count: int, seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_what_was_acknowledged_is_in_the_lake_once_when_broker_node_and_hub_are_killed(tmp_path: Path) -> None:
-    kills(tmp_path, 3, 1)
+def test_what_was_acknowledged_is_in_the_lake_once_when_broker_node_hub_and_lake_are_killed(tmp_path: Path) -> None:
+    kills(tmp_path, 4, 1)
 
 
 @pytest.mark.soak

@@ -108,9 +108,10 @@ def cuts(folder: Path, count: int, seed: int, within: Path | None = None, safe: 
         for number in range(count):
             told(site.app, site.senders, chance.randrange(20, 200))
             if within and number % 3 == 0:
-                node = site.app.pids()["gw"]
+                site.app.until(lambda: "lake" in site.app.pids(), 30)
+                writer = site.app.pids()["lake"]
                 within.write_text(TORN[number // 3 % 2])
-                site.app.until(lambda node=node: state(node) == {"T"}, 30)  # type: ignore[misc]
+                site.app.until(lambda writer=writer: state(writer) == {"T"}, 30)  # type: ignore[misc]
                 within.unlink()
             site.cut()
             kept = acknowledged(site.senders)  # all of it was said before the power failed

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from paho.mqtt.properties import Properties
 
 from eddy.cli.client import Hub
 from eddy.errors import EddyError
+from eddy.fabric.ports import free_port
 from eddy.hub.terms import Terms, open_database
 from eddy.knowledge.query import Lake
 
@@ -41,13 +41,6 @@ def app_of_the_page() -> str:
     """The app that the page about scaling out shows."""
     (text,) = re.findall(r"```yaml\n(app: ingest\n.*?)```", HOWTO.read_text(encoding="utf-8"), re.DOTALL)
     return str(text)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 class Publisher(threading.Thread):

@@ -1,7 +1,6 @@
 """Several writers of one lake, each a process of its own: in a folder, and on an object store that speaks S3."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from writing import ROWS
 
+from eddy.fabric.ports import free_port
 from eddy.knowledge.aggregate import aggregate
 from eddy.knowledge.query import Lake
 from eddy.knowledge.tables import Place
@@ -40,9 +40,7 @@ def test_in_a_folder_each_sample_is_there_once_through_compactions_of_all(tmp_pa
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """On a server of moto's, which keeps what it has in memory."""
     pytest.importorskip("moto.server", reason="no server that speaks S3 is installed: pip install 'moto[server]'")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
         server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
     signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"}

@@ -20,11 +20,11 @@ from pika.exceptions import AMQPError, UnroutableError  # type: ignore[import-un
 from pika.spec import BasicProperties as Plain  # type: ignore[import-untyped]
 from rabbit import RabbitMQ
 from running import Running
-from senders import free_port
 from typer.testing import CliRunner
 
 from eddy.cli.main import app as command
 from eddy.errors import LinkLost, LinkTimeout, Refused, SettingError, ToolMissing
+from eddy.fabric.ports import free_port
 from eddy.links.amqp_in import Consume
 from eddy.links.driver import start
 from eddy.links.send import sender

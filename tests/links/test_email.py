@@ -1,6 +1,5 @@
 """The driver `email`, against a real SMTP server."""
 
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from eddy.errors import LinkLost, Refused, SettingError
+from eddy.fabric.ports import free_port
 from eddy.links.email import Email
 
 RAISED = {"alarm": "hot", "state": "raised", "origin": "b-1\r\nBcc: eve@example.org", "at": 5, "since": 5, "value": 90}
@@ -54,8 +54,7 @@ def serve() -> Iterator[Callable[..., tuple[Box, int]]]:
 
     def start(**options: Any) -> tuple[Box, int]:
         box = Box()
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port: int = taken.getsockname()[1]
+        port = free_port()
         controller = Controller(box, "127.0.0.1", port, **options)
         controller.start()
         running.append(controller)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from eddy.cli.main import app
 from eddy.errors import DataError, LinkError, LinkLost, Refused, SettingError
+from eddy.fabric.ports import free_port
 from eddy.links.broker import Broker
 from eddy.links.driver import Home
 from eddy.links.http import Http
@@ -28,13 +29,6 @@ from eddy.links.websocket import WebSocket
 
 TOKEN = "0123456789abcdef"
 CELLS = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**15), 10**15))
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def listens(port: int) -> bool:

@@ -20,6 +20,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from eddy.errors import BadInput, LinkError, LinkLost, LinkTimeout, Refused, SettingError
+from eddy.fabric.ports import free_port
 from eddy.links.driver import start, with_secrets
 from eddy.links.gpio import Pin
 from eddy.links.homeassistant import HomeAssistant
@@ -28,13 +29,6 @@ from eddy.links.mqtt import Publish
 from eddy.links.webhook import Webhook
 
 HERE = Path(__file__).parent
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 # Drivers and secrets

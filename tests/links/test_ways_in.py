@@ -28,6 +28,7 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_websocket
 
 from eddy.errors import KeyFileError, LinkLost, SettingError
+from eddy.fabric.ports import free_port
 from eddy.functions.unique import Unique
 from eddy.kernel.function import Sample
 from eddy.links.driver import Home
@@ -311,13 +312,6 @@ def test_who_does_not_say_what_it_wants_is_not_waited_for(opened: Any, sender: T
 
 
 # MQTT
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def listens(port: int) -> bool:

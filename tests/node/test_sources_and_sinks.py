@@ -118,9 +118,9 @@ def test_samples_are_written_in_order_and_told_when_done() -> None:
     sink = SinkRunner(lambda: lamp)
     assert sink.offer("a", 1, 10) and sink.offer("b", 2, 20)
     sink.turn()
-    assert sink.done() == [("a", "")]
+    assert sink.done() == (1, [])
     sink.turn()
-    assert (sink.done(), sink.done(), lamp.lit) == ([("b", "")], [], [("a", 10), ("b", 20)])
+    assert (sink.done(), sink.done(), lamp.lit) == ((1, []), (0, []), [("a", 10), ("b", 20)])
 
 
 def test_a_failed_write_comes_again_with_its_key_after_ever_longer_waits() -> None:
@@ -134,7 +134,7 @@ def test_a_failed_write_comes_again_with_its_key_after_ever_longer_waits() -> No
         waits.append(sink.turn())
         clock.now += waits[-1]
     assert waits == [1.0, 2.0, 4.0, 0.0] and len(started) == 4
-    assert (sink.done(), sink.faults, sink.fault) == ([("a", "")], 3, "")
+    assert (sink.done(), sink.faults, sink.fault) == ((1, []), 3, "")
 
 
 def test_nothing_is_tried_before_the_wait_is_over_however_much_comes() -> None:
@@ -153,7 +153,7 @@ def test_what_the_driver_refuses_for_good_holds_nothing_up_and_is_told() -> None
     sink.offer("b", 2, 20)
     sink.turn()
     sink.turn()
-    assert sink.done() == [("a", "Refused: no such topic"), ("b", "")]
+    assert sink.done() == (2, [("a", "Refused: no such topic")])
 
 
 def test_a_driver_that_is_refused_costs_no_sample() -> None:
@@ -162,7 +162,7 @@ def test_a_driver_that_is_refused_costs_no_sample() -> None:
 
     sink = SinkRunner(start)
     sink.offer("a", 1, 10)
-    assert (sink.turn(), sink.done(), sink.fault) == (1.0, [], "Refused: its code is not here")
+    assert (sink.turn(), sink.done(), sink.fault) == (1.0, (0, []), "Refused: its code is not here")
 
 
 def test_a_full_queue_takes_no_more() -> None:
@@ -244,9 +244,9 @@ def test_a_store_gets_what_has_gathered_once_the_oldest_has_waited_long_enough()
     clock.now += 0.75
     sink.offer("b", 2, 20)
     left_s = sink.turn()
-    assert (left_s, sink.done()) == (0.25 - 2 / BATCH, [])
+    assert (left_s, sink.done()) == (0.25 - 2 / BATCH, (0, []))
     clock.now += left_s
-    assert (sink.turn(), shelf.written, sink.done()) == (0.0, [["a", "b"]], [("a", ""), ("b", "")])
+    assert (sink.turn(), shelf.written, sink.done()) == (0.0, [["a", "b"]], (2, []))
     sink.offer("c", 3, 30)
     assert sink.turn() == 1 - 1 / BATCH
 
@@ -265,7 +265,7 @@ def test_a_store_gets_no_more_than_a_batch_and_that_at_once() -> None:
         assert sink.offer(str(i), i, i)
     waits = [sink.turn() for _ in range(3)]
     assert waits == [0.0, 0.0, 1 - 1 / BATCH] and [len(part) for part in shelf.written] == [BATCH, BATCH]
-    assert [key for key, _ in sink.done()] == [str(i) for i in range(2 * BATCH)]
+    assert sink.done() == (2 * BATCH, [])
 
 
 @pytest.mark.parametrize("failure", [StorageFull("no room"), Refused("one of them")])
@@ -275,7 +275,7 @@ def test_a_batch_that_fails_comes_again_whole_and_nothing_of_it_is_done(failure:
     sink.offer("a", 1, 10)
     sink.offer("b", 2, 20)
     clock.now += 1
-    assert (sink.turn(), sink.done(), sink.faults) == (1.0, [], 1)
+    assert (sink.turn(), sink.done(), sink.faults) == (1.0, (0, []), 1)
     clock.now += 1
     assert (sink.turn(), shelf.written, sink.fault) == (0.0, [["a", "b"]], "")
 

@@ -1,21 +1,27 @@
 """`eddy bench ingest --minutes` and `--overload`: a whole node, from its sources to the tables of its lake, as a process of its own.
 
 `--minutes` keeps single messages coming, at nine tenths of what the node has just brought into the lake, and looks at its memory.
-`--overload` offers one source ten times that and more, and looks at what a sender at another source feels.
+`--overload` offers one source ten times what the node keeps of it, and looks at what a sender at another source feels.
 """
 
+import signal
+import sys
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 SOURCE, OTHER, LAKE = "took", "other", "lake"
 _WARM_S = 30.0  # until buffers are full and the rate is that of the lake
+_FULL_S = 10.0  # likewise, when the broker offers more than the node takes
+_MANY = 100  # samples in a message of those that are too many
+_ENOUGH = 500  # of these in a second are more than any node keeps
+_TIMES = 10
 
 
 def host(sources: dict[str, list[Any]], folder: str) -> None:
     """A node with these sources ({name: program of the driver}) and a lake; says every second what is where, until it is ended."""
-    from eddy.bench.taking import say
     from eddy.fabric.mesh import Mesh, free_endpoint
     from eddy.kernel.assignment import ASSIGN, Assignment, message
     from eddy.kernel.charter import Charter
@@ -33,6 +39,15 @@ def host(sources: dict[str, list[Any]], folder: str) -> None:
     for name, driver in sources.items():
         place(name, ["source", driver, []], [], LAKE)
     settle()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+    with closing(node):
+        _work(node, sources)
+
+
+def _work(node: Any, sources: dict[str, list[Any]]) -> None:
+    from eddy.bench.taking import say
+    from eddy.node.drivers import door
+
     due_s = 0.0
     while True:
         node.turn()
@@ -85,8 +100,9 @@ def lasting(port: int, version: int, minutes: float, folder: Path, progress: Cal
 
 
 def overload(port: int, version: int, seconds: float, folder: Path, progress: Callable[[Any], None]) -> dict[str, Any]:
-    """A source that is offered more and more, and a sender at another one that posts twenty times a second, without and with it."""
-    from eddy.bench.ingest import Role, free_port
+    """A sender that posts twenty times a second, without and with another source that is offered ten times what the node keeps of it."""
+    from eddy.bench.ingest import Role
+    from eddy.fabric.ports import free_port
 
     at = free_port()
     other = ["eddy.links.http", "Http", {"listen": f"127.0.0.1:{at}", "time": "at", "value": "temp", "scale": 10}]
@@ -97,8 +113,14 @@ def overload(port: int, version: int, seconds: float, folder: Path, progress: Ca
         _until(node, lambda said: said["up"])
         progress({"event": "one slow sender alone"})
         quiet, calm, _ = _paced(node, at, seconds)
-        progress({"event": "the other source is offered too much"})
-        flood = Role("flood", port=port, values=100, rate=0)
+        flood = Role("flood", port=port, values=_MANY, rate=_ENOUGH)
+        try:
+            full = _for(node, _FULL_S)
+        finally:
+            flood.end()
+        rate = _TIMES * _rate(full)
+        progress({"event": f"the other source is offered {rate:,.0f} samples/s"})
+        flood = Role("flood", port=port, values=_MANY, rate=rate / _MANY)
         try:
             loud, seen, published = _paced(node, at, seconds, flood)
         finally:
@@ -179,8 +201,12 @@ def _slope(at: list[float], values: list[float]) -> float:
 
 
 def _resident_mib() -> float:
-    """Of this process: pages that are in memory (Linux: `/proc/self/statm`)."""
+    """Pages in memory of this process and of those that it has started (Linux: `/proc`)."""
     import resource
 
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pids, pages = ["self"], 0
+    for pid in pids:
+        with suppress(OSError):  # it has just ended
+            pids += [child for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return round(pages * resource.getpagesize() / (1 << 20), 1)

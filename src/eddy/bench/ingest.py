@@ -19,6 +19,7 @@ from typing import Any
 from eddy.bench import chain
 from eddy.bench.taking import TOPIC
 from eddy.errors import DeviceFailed
+from eddy.fabric.ports import free_port
 
 VALUES = 100  # in a message of the batched run
 CLIENTS = 32
@@ -45,8 +46,8 @@ class Role:
         return said
 
     def end(self) -> None:
-        """By force if need be."""
-        self._process.kill()
+        """Ask it to end, and wait until it has."""
+        self._process.terminate()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
@@ -173,13 +174,6 @@ def _broker(scratch: Path) -> Iterator[tuple[str, int, int]]:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """One that nobody listens at."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def _made(folder: Path) -> str:

@@ -4,7 +4,6 @@ It only carries. What is lost here is repeated by the hop, and what comes twice 
 `eddy.kernel.assignment`: `@` is the hub, `@name` a node, any other name whoever claims it now.
 """
 
-import socket
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from eddy.errors import TooLarge
 from eddy.fabric import keys
 from eddy.fabric.mailbox import Mailbox
+from eddy.fabric.ports import free_port
 from eddy.fabric.presence import Presence
 from eddy.fabric.session import MAX_MESSAGE_BYTES, open_session
 from eddy.kernel.assignment import ASSIGN, HEARD, HUB, kind
@@ -228,6 +228,4 @@ def _check_size(data: bytes) -> None:
 
 def free_endpoint(protocol: str = "tcp") -> str:
     """An endpoint on loopback that nobody listens at; `tls` for ends with an identity."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"{protocol}/127.0.0.1:{probe.getsockname()[1]}"
+    return f"{protocol}/127.0.0.1:{free_port()}"

@@ -1,6 +1,7 @@
 """The drivers of a node: those of the sources and sinks that it owns now, each in a thread of its own."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,7 @@ class _Sink:
     born: bool  # keys have the birth in them
     birth: bytes = b""  # of the numbering
     next: int = 0  # number of the first sample that the driver has not been given
-    out: dict[str, Record] = field(default_factory=dict)  # key → what is with the driver
+    out: deque[Record] = field(default_factory=deque)  # what is with the driver
     told: str = ""
 
 
@@ -165,17 +166,16 @@ class Drivers:
                 continue
             sink.next = record.seq + 1
             key = f"{record.stream}/{record.origin}/{born}{record.seq}"
-            sink.out[key] = record
+            sink.out.append(record)
             samples.append((key, record.time_ns, value))
         sink.runner.offer_all(samples)
-        upto: Record | None = None
-        for key, why in sink.runner.done():
-            upto = sink.out.pop(key)
-            if why:
-                self._host.incident("refused", name, f"sample {key} was not taken by the driver: {why}")
+        done, refused = sink.runner.done()
+        for key, why in refused:
+            self._host.incident("refused", name, f"sample {key} was not taken by the driver: {why}")
         self._complain(name, sink, sink.runner.fault)
-        if upto is None:
+        if not done:
             return []
+        upto = [sink.out.popleft() for _ in range(done)][-1]
         return [(upto.origin, message(ACK, door(name), encode_ack(upto.stream, upto.origin, sink.birth, upto.term, upto.seq)))]
 
     def _complain(self, name: str, driver: _Source | _Sink, fault: str) -> None:

@@ -19,6 +19,7 @@ from eddy.kernel.functions.chain import Chain
 from eddy.kernel.functions.named import Named
 from eddy.kernel.functions.same import Same
 from eddy.links import driver
+from eddy.node.apart import Apart
 from eddy.node.worker import WorkerDriver, WorkerFunction
 
 SOURCE, SINK = "source", "sink"
@@ -62,7 +63,9 @@ def _inside(driver: Any, stages: list[Any]) -> Function:
 
 def start(program: Any, code: Mapping[bytes, bytes], home: driver.Home | None = None, **more: Any) -> Any:
     """The driver of a program of a source or sink; raises Refused, BadInput, CodeError."""
-    return WorkerDriver(program, code, **more) if len(program) == 4 else driver.start(program, home, **more)
+    if len(program) == 4:
+        return WorkerDriver(program, code, **more)
+    return Apart(program, home) if driver.takes_all(program) else driver.start(program, home, **more)
 
 
 def wanted(charter: Charter) -> list[bytes]:

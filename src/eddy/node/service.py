@@ -190,8 +190,8 @@ def settle() -> None:
     """Have the collector look for cycles less often, and not in what is there for good: what passes through a node has none."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-    sys.setswitchinterval(0.0005)
+    gc.set_threshold(4_000, 500, 1_000)
+    sys.setswitchinterval(0.0001)
 
 
 def read_device(text: str) -> tuple[str, tuple[str, int]]:

@@ -50,7 +50,8 @@ class SinkRunner:
         self._bound = bound
         self._monotonic_s = monotonic_s
         self._queue: deque[tuple[str, int, Any]] = deque()
-        self._done: list[tuple[str, str]] = []
+        self._done = 0
+        self._refused: list[tuple[str, str]] = []
         self._changed = Condition()
         self._driver: Any = None
         self._since_s = monotonic_s()  # when the oldest in the queue came, or others were written before it
@@ -97,10 +98,11 @@ class SinkRunner:
             self._hear()
             self._changed.notify_all()
 
-    def done(self) -> list[tuple[str, str]]:
-        """(key, "") of what is out since the last question, in order; (key, why) of what the driver refused for good."""
+    def done(self) -> tuple[int, list[tuple[str, str]]]:
+        """How many are out since the last question, in order; of these (key, why) of what the driver refused for good."""
         with self._changed:
-            done, self._done = self._done, []
+            done, self._done = (self._done, self._refused), 0
+            self._refused = []
             return done
 
     def close(self) -> None:
@@ -147,7 +149,8 @@ class SinkRunner:
         with self._changed:
             if head is not None:
                 self._queue.popleft()
-                self._done.append((head[0], why))
+                self._done += 1
+                self._refused += [(head[0], why)] if why else []
             else:
                 self.silent = self._monotonic_s() - self._heard_s >= self._silence_s  # unless somebody spoke meanwhile
         return 0.0
@@ -167,7 +170,7 @@ class SinkRunner:
         with self._changed:
             for _ in batch:
                 self._queue.popleft()
-            self._done.extend((key, "") for key, _, _ in batch)
+            self._done += len(batch)
             self._since_s = self._monotonic_s()
         return 0.0
 
