@@ -1,4 +1,4 @@
-"""Broker, node, hub and the process that writes the lake are killed at random: what a sender was told to be kept is in the lake, exactly once."""
+"""Broker, node, hub and the writer of the lake are killed at random: what a sender was told to be kept is in the lake, exactly once."""
 
 import random
 from collections import Counter

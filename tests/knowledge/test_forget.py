@@ -1,14 +1,21 @@
 """Erasure: nothing of an origin is left, and nothing else is gone."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from lakes import SENDER, START_NS, rows, sample
 
 from eddy.errors import DataError, SettingError
+from eddy.knowledge import forget as forgetting
+from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.forget import forget, search
 from eddy.knowledge.lake import Lake
 from eddy.knowledge.query import Lake as Reader
+from eddy.knowledge.registry import Model, Registry
+from eddy.knowledge.spool import connect
+from eddy.node.journal import SqliteJournal
 
 
 def filled(root: Path, name: str) -> Lake:
@@ -68,3 +75,60 @@ def test_there_must_be_a_lake_and_a_name(tmp_path: Path) -> None:
         forget(tmp_path, "x")
     with pytest.raises(SettingError):
         forget(tmp_path, "")
+
+
+def noted(state: Path, name: str) -> None:
+    """A node's journal from which samples were deleted, and a knowledge base."""
+    (state / "nodes").mkdir(parents=True)
+    journal = SqliteJournal(connect(state / "nodes" / "gw.db"))
+    journal.append("room", [f"{name} {number}".encode() for number in range(2000)])
+    journal.append("hall", [b"others wait"])
+    journal.commit()
+    journal.remove("room")
+    journal.commit()
+    base = KnowledgeBase(state / "knowledge.db")
+    for origin in (name, "other"):
+        base.connection.execute("INSERT INTO events VALUES (?, 's', 1, 1, 'trained', '{}')", (origin,))
+        Registry(base).add(Model(f"of {len(origin)}", origin.encode(), ("rms",), "device", origin))
+    base.close()
+
+
+def test_nothing_is_left_in_what_nodes_have_deleted_and_models_are_named(tmp_path: Path) -> None:
+    state, name = tmp_path / "state", "patient-4711"
+    noted(state, name)
+    filled(state / "lake", name)
+    before = search(state, name)[1]
+    assert "nodes/gw.db-wal" in before or "nodes/gw.db" in before
+    said = forget(state / "lake", name, state)
+    assert said.rows["knowledge.db: events"] == 1 and said.rows["room"] == 15
+    assert said.trained == {"knowledge.db": ["of 12"]}
+    assert said.left == ["knowledge.db"]  # the model says whose it is
+    assert [said.searched, *search(state, name)[1]] == [len([file for file in state.rglob("*") if file.is_file()]), "knowledge.db"]
+    with closing(sqlite3.connect(state / "knowledge.db")) as base:
+        assert base.execute("SELECT origin FROM events").fetchall() == [("other",)]
+    with closing(sqlite3.connect(state / "nodes" / "gw.db")) as kept:
+        assert kept.execute("SELECT instance, entry FROM host_entries").fetchall() == [("hall", b"others wait")]
+
+
+def test_what_waits_in_a_journal_is_told_and_a_node_goes_on(tmp_path: Path) -> None:
+    state, name = tmp_path / "state", "patient-4711"
+    noted(state, name)
+    filled(state / "lake", name)
+    journal = SqliteJournal(connect(state / "nodes" / "gw.db"))
+    journal.append("room", [name.encode()])
+    journal.commit()
+    assert "nodes/gw.db" in forget(state / "lake", name, state).left
+    journal.remove("room")
+    journal.commit()
+    assert forget(state / "lake", name, state).left == ["knowledge.db"]
+
+
+def test_a_base_that_somebody_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "state"
+    noted(state, "patient-4711")
+    filled(tmp_path / "lake", "patient-4711")
+    monkeypatch.setattr(forgetting, "_PATIENCE_S", 0.1)
+    with closing(connect(state / "nodes" / "gw.db")) as held:
+        held.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DataError, match=r"gw\.db cannot be written \(database is locked\): end the node"):
+            forget(tmp_path / "lake", "patient-4711", state)

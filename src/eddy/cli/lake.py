@@ -103,11 +103,15 @@ def aggregate(
 def forget(
     origin: Annotated[str, typer.Option("--origin", help="Whose samples are to leave: a device, or a person.")],
     lake: Where,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="DIR", help="What nodes keep, for their journals and bases; .eddy when it is here.")
+    ] = None,
     json: Json = None,
 ) -> None:
     """Remove every row of an origin from the tables, with the files and log entries that told of it; then search all that is left.
 
-    Ends with 1 when something still holds the name: values of others, or files that are no part of the lake.
+    Likewise from the databases of the nodes, of which it names the models that were trained on the origin. Ends with 1 when something still
+    holds the name: values of others, samples that still wait, or files that are no part of the lake.
     """
     from dataclasses import asdict
 
@@ -118,13 +122,17 @@ def forget(
     if "://" in lake:
         raise SettingError("only a lake in a folder can be searched afterwards: run it where the folder is")
     console.check_writable(json)
-    done = forgetting.forget(Path(lake).expanduser(), origin)
+    if state is None and Path(".eddy").is_dir():
+        state = Path(".eddy")
+    done = forgetting.forget(Path(lake).expanduser(), origin, state)
     out = console.result_console(json)
     for table, rows in done.rows.items():
         out.print(f"{table}: {rows:,} rows removed", markup=False)
     out.print(f"{done.searched:,} files searched, {len(done.left):,} hold the name" + (":" if done.left else ""), markup=False)
     for one in done.left:
         out.print(f"  {one}", markup=False, soft_wrap=True)
+    for base, models in done.trained.items():
+        out.print(f"{base}: {len(models):,} models were trained on it: {', '.join(model[:12] for model in models)}", markup=False)
     if json is not None:
         console.write_json(json, asdict(done))
     if done.left:

@@ -1,10 +1,15 @@
 """Erasure: every row of an origin leaves the tables of a lake, with the files and the entries of the log that told of it.
 
-The proof is a search of all that is left: of the bytes of every file, and of every text in the tables, since those are compressed.
+What nodes keep beside it are databases: rows of the origin leave them, and what was deleted before, their journals' old samples among it,
+leaves their files. Models are not taken back: those that were trained on it are named. The proof is a search of all that is left: of the
+bytes of every file, and of every text in the tables, since those are compressed.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,10 @@ from eddy.errors import DataError, SettingError
 from eddy.knowledge import turn
 from eddy.knowledge.extra import load
 from eddy.knowledge.tables import RESERVED, Place, Table
+
+_SQLITE = b"SQLite format 3\0"
+_PATIENCE_S = 30.0
+_AGAIN_S = 0.02  # while somebody reads
 
 LONG = 4
 """Letters from which on a name is looked for within texts, and as bytes; a shorter one is everywhere, and must be the whole text."""
@@ -25,18 +34,25 @@ class Forgotten:
         rows: {table: rows removed}.
         searched: Files that were looked into afterwards.
         left: What still holds the name: a file, and for tables a column. Empty: nothing.
+        trained: Models that were trained on what it measured, by database.
     """
 
     rows: dict[str, int]
     searched: int
     left: list[str]
+    trained: dict[str, list[str]] = field(default_factory=dict)
 
 
-def forget(root: Path, origin: str) -> Forgotten:
-    """Remove an origin from a lake in a folder. Nodes may go on writing; they wait meanwhile.
+def forget(root: Path, origin: str, state: Path | None = None) -> Forgotten:
+    """Remove an origin from a lake in a folder, and from what nodes keep. They may go on writing; they wait meanwhile.
+
+    Args:
+        root: The lake.
+        origin: Whose rows leave.
+        state: Folder of the nodes, such as `.eddy`.
 
     Raises:
-        DataError: There is no lake.
+        DataError: There is no lake, or a database that cannot be written.
         SettingError: No origin.
     """
     if not origin:
@@ -45,16 +61,27 @@ def forget(root: Path, origin: str) -> Forgotten:
     names = place.names()
     if not names:
         raise DataError(f"there is no lake at {root}: name the folder that a sink with the driver lake writes to")
+    trained: dict[str, list[str]] = {}
     with turn.alone(root):
         gone = {name: _from_table(Table(place, name, None), name, origin) for name in names}
+        for file in _databases(state):
+            rows, models = _from_database(file, origin)
+            name = str(file.relative_to(state or root))
+            gone |= {f"{name}: {table}": count for table, count in rows.items()}
+            trained |= {name: models} if models else {}
         searched, left = search(root, origin)
-    return Forgotten({name: count for name, count in gone.items() if count}, searched, left)
+        if state:
+            more, others = search(state, origin, besides=root)
+            searched, left = searched + more, left + others
+    return Forgotten({name: count for name, count in gone.items() if count}, searched, left, trained)
 
 
-def search(root: Path, origin: str) -> tuple[int, list[str]]:
-    """Look for a name in all files below a folder; returns how many there are, and what holds it."""
+def search(root: Path, origin: str, besides: Path | None = None) -> tuple[int, list[str]]:
+    """Look for a name in all files below a folder, except those below another one; returns how many there are, and what holds it."""
     raw = origin.encode()
     files = [file for file in sorted(root.rglob("*")) if file.is_file()]
+    if besides:
+        files = [file for file in files if not file.resolve().is_relative_to(besides.resolve())]
     left = []
     for file in files:
         if len(origin) >= LONG and (raw in file.read_bytes() or origin in str(file.relative_to(root))):
@@ -78,6 +105,40 @@ def _from_table(table: Table, name: str, origin: str) -> int:
     table.checkpoint()
     table.forget_log()
     return gone
+
+
+def _databases(state: Path | None) -> list[Path]:
+    """The files of SQLite below a folder."""
+    found = []
+    for file in sorted(state.rglob("*")) if state else ():
+        if file.is_file():
+            with file.open("rb") as opened:
+                found += [file] if opened.read(len(_SQLITE)) == _SQLITE else []
+    return found
+
+
+def _from_database(file: Path, origin: str) -> tuple[dict[str, int], list[str]]:
+    """Rows that left it, by table, and models that were trained on what the origin measured."""
+    try:
+        with closing(sqlite3.connect(file, timeout=_PATIENCE_S, isolation_level=None)) as base:
+            tables = [name for (name,) in base.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
+            columns = {name: {row[1] for row in base.execute(f"PRAGMA table_info({name!r})")} for name in tables}
+            models = []
+            if {"id", "wire", "device"} <= columns.get("models", set()):
+                models = [name for (name,) in base.execute("SELECT id FROM models WHERE device = ? ORDER BY at_ns", (origin,))]
+            rows = {}
+            base.execute("BEGIN IMMEDIATE")
+            for name in tables:
+                if "origin" in columns[name] and name != "models":
+                    rows[name] = base.execute(f"DELETE FROM {name!r} WHERE origin = ?", (origin,)).rowcount  # noqa: S608 - a table
+            base.execute("COMMIT")
+            base.execute("VACUUM")  # also what others have deleted is in its free pages
+            end_s = time.monotonic() + _PATIENCE_S
+            while base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < end_s:
+                time.sleep(_AGAIN_S)
+            return rows, models
+    except sqlite3.Error as error:
+        raise DataError(f"{file} cannot be written ({error}): end the node that has it open, and forget again") from error
 
 
 def _texts(file: Path) -> Iterator[tuple[str, Any]]:
