@@ -48,6 +48,23 @@ def test_a_secret_that_is_not_there_is_told_by_its_name() -> None:
         with_secrets({"to": "env:NOBODY_SET_THIS"})
 
 
+def test_a_secret_comes_from_a_file_as_docker_and_systemd_hand_it_out(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("s3cret=\n")
+    assert with_secrets({"keys": {"a": f"secret:{file}"}, "to": "secretive"}) == {"keys": {"a": "s3cret="}, "to": "secretive"}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file"), (b"\n", "it is empty"), (b"\xff", "it is no text"), (b"s3cret" * 20_000, "more than 64 KiB")]
+)
+def test_a_file_without_a_secret_is_told_by_its_name(tmp_path: Path, content: bytes | None, why: str) -> None:
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    with pytest.raises(SettingError, match=f"keys.a is to come from the file .*/token, which does not hold it .*{why}") as told:
+        with_secrets({"keys": {"a": f"secret:{tmp_path / 'token'}"}})
+    assert "s3cret" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("program", "error"),
     [

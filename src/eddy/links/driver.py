@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from eddy.errors import BadInput, Refused, SettingError
 
 _ROOMS = ("eddy.links.", "eddy.loop.", "eddy.knowledge.")
-_SECRET = "env:"  # noqa: S105 - how a secret is named, not one
+_ENVIRONMENT, _FILE = "env:", "secret:"  # how secrets are named
+_MOST_BYTES = 65_536
 
 
 class Source(Protocol):
@@ -79,13 +80,14 @@ def start(program: list[Any], home: Home | None = None, **more: Any) -> Any:
     """A built-in driver from its program `[module, class, {arguments}]`.
 
     Args:
-        program: Text arguments `env:NAME` are replaced by what that variable holds, here and not before, so that no secret is stored.
+        program: Text arguments `env:NAME` and `secret:FILE` are replaced by what that variable or file holds, here and not before, so that
+            no secret is stored.
         home: Given on to those that want it.
         more: Further arguments, such as `resume`.
 
     Raises:
         Refused: No driver of Eddy's own.
-        SettingError: A variable that is not set.
+        SettingError: A variable that is not set, or a file that cannot be read.
         BadInput: Arguments that the driver does not take.
     """
     _, name, arguments = program
@@ -123,10 +125,10 @@ def _named(program: list[Any]) -> type:
 
 
 def with_secrets(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with every text `env:NAME`, also in a map, replaced by what that environment variable holds.
+    """The arguments with every text `env:NAME` or `secret:FILE`, also in a map, replaced by what that variable or file holds.
 
     Raises:
-        SettingError: It is not set; the message has its name only.
+        SettingError: It is not there; the message has its name only.
     """
     return {name: _secret(name, value) for name, value in arguments.items()}
 
@@ -134,12 +136,29 @@ def with_secrets(arguments: dict[str, Any]) -> dict[str, Any]:
 def _secret(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _secret(f"{name}.{key}", one) for key, one in value.items()}
-    if not isinstance(value, str) or not value.startswith(_SECRET):
+    if not isinstance(value, str) or not value.startswith((_ENVIRONMENT, _FILE)):
         return value
-    variable = value.removeprefix(_SECRET)
+    if value.startswith(_FILE):
+        return _content(name, Path(value.removeprefix(_FILE)))
+    variable = value.removeprefix(_ENVIRONMENT)
     if variable not in os.environ:
         raise SettingError(f"{name} is to come from the environment variable {variable}, which is not set: set it where the node starts")
     return os.environ[variable]
+
+
+def _content(name: str, file: Path) -> str:
+    """Of a file with one secret, as Docker, Kubernetes and systemd hand them out, without the end of its line."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MOST_BYTES + 1)
+        if len(content) <= _MOST_BYTES and (text := content.decode().rstrip("\r\n")):
+            return text
+        why = "it is empty" if not content.strip() else f"it has more than {_MOST_BYTES >> 10} KiB"
+    except OSError as error:
+        why = str(error.strerror)
+    except UnicodeDecodeError:
+        why = "it is no text"
+    raise SettingError(f"{name} is to come from the file {file}, which does not hold it ({why}): put it there, where the node starts")
 
 
 def as_json(key: str, time_ns: int, value: Any) -> bytes:
