@@ -55,7 +55,8 @@ def test_a_secret_comes_from_a_file_as_docker_and_systemd_hand_it_out(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(None, "No such file"), (b"\n", "it is empty"), (b"\xff", "it is no text"), (b"s3cret" * 20_000, "more than 64 KiB")]
+    ("content", "why"),
+    [(None, "No such file"), (b"\n", "it is empty"), (b"\xff", "it is no text"), (b"s3cret" * 20_000, "more than 64 KiB")],
 )
 def test_a_file_without_a_secret_is_told_by_its_name(tmp_path: Path, content: bytes | None, why: str) -> None:
     if content is not None:
