@@ -5,17 +5,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from certificates import certificate as self_signed
 from fake_hub import FakeHub, function, node
 from rich.console import Console
 from typer.testing import CliRunner
@@ -292,24 +287,8 @@ def test_the_token_comes_from_the_environment_or_a_file_of_ones_own(closed: str,
     assert "name the file" in call("status", "--hub", closed, "--token-file", tmp_path / "none").stderr
 
 
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """(certificate, key) of 127.0.0.1, valid for a day."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hub")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(private, hashes.SHA256())
-    )
-    certificate, key = folder / "hub.crt", folder / "hub.key"
-    certificate.write_bytes(made.public_bytes(Encoding.PEM))
-    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return certificate, key
-
-
 def test_the_token_goes_over_tls_to_a_hub_that_is_vouched_for(tmp_path: Path) -> None:
-    certificate, key = self_signed(tmp_path)
+    certificate, key = map(Path, self_signed(tmp_path))
     with Server(create(FakeHub(), TOKEN), port=0, certificate=certificate, key=key) as server:
         assert server.url.startswith("https://127.0.0.1:")
         assert call("status", "--hub", server.url, EDDY_TOKEN=TOKEN, EDDY_CA=str(certificate)).exit_code == 0

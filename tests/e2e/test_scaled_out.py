@@ -17,6 +17,7 @@ from typing import Any
 
 import postgres
 import pytest
+from certificates import certificate
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -84,27 +85,31 @@ class Site:
         self.folder, self.broker, self.database = folder, broker, database
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.api = f"127.0.0.1:{free_port()}"
+        self.url, self.tls = f"https://{self.api}", certificate(folder)
         (folder / "eddy.yaml").write_text(app_of_the_page(), encoding="utf-8")
         self.hub: Any = None
 
     def begin(self) -> None:
         """Hub, nodes, and the app on them."""
         fabric = f"127.0.0.1:{free_port()}"
-        self.start("hub", "hub", "run", "--listen", fabric, "--api", self.api, "--database", self.database)
+        tls = ["--certificate", self.tls[0], "--key", self.tls[1]]
+        self.start("hub", "hub", "run", "--listen", fabric, "--api", self.api, "--database", self.database, *tls)
         self.until((self.folder / "eddy-hub" / "api.url").exists, 60)
-        self.hub = Hub(f"http://{self.api}")
+        self.hub = Hub(self.url, ca=Path(self.tls[0]))
         for name, tier in (("worker-1", "gateway"), ("worker-2", "gateway"), ("store", "cloud")):
             token = self.hub.call("POST", "tokens", {"node": name})["token"]
-            self.start_node(name, "--tier", tier, "--listen", f"127.0.0.1:{free_port()}", "--hub", f"http://{self.api}", token=token)
+            self.start_node(name, "--tier", tier, "--listen", f"127.0.0.1:{free_port()}", "--hub", self.url, token=token)
         self.until(lambda: {one.name for one in self.hub.nodes() if one.state == "up"} >= {"worker-1", "worker-2", "store"}, 60)
-        subprocess.run(self.command("up", "--hub", f"http://{self.api}"), cwd=self.folder, check=True, timeout=60)
+        subprocess.run(
+            self.command("up", "--hub", self.url), cwd=self.folder, env={**os.environ, "EDDY_CA": self.tls[0]}, check=True, timeout=60
+        )
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "eddy", *words]
 
     def start(self, name: str, *words: str, token: str = "") -> None:
         environment = {word: value for word, value in os.environ.items() if not word.startswith("EDDY_")}
-        environment |= {"EDDY_JOIN_TOKEN": token, "BROKER": f"mqtt://127.0.0.1:{self.broker}"}
+        environment |= {"EDDY_CA": self.tls[0], "EDDY_JOIN_TOKEN": token, "BROKER": f"mqtt://127.0.0.1:{self.broker}"}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(self.command(*words), cwd=self.folder, env=environment, stdout=log, stderr=log)
 

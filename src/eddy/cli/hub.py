@@ -28,19 +28,24 @@ def run(
     ] = "",
     connect: Annotated[list[str] | None, typer.Option(metavar="HOST:PORT", help="A node to find again after a restart.")] = None,
     token_file: client.TokenFile = None,
+    certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Of the API, PEM: people reach it over TLS then.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Of the certificate, PEM.")] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)] = None,
 ) -> None:
     """Run a hub until Ctrl-C: it places apps, lets nodes in, and answers people. Nodes go on without it. JSON: where it was."""
     from eddy.cli.console import check_writable, progress_console, write_json
+    from eddy.errors import SettingError
     from eddy.hub.service import serve
 
     check_writable(json)
+    if (certificate is None) != (key is None):
+        raise SettingError("TLS needs both --certificate and --key, files in PEM")
     token = client.read_token(token_file)
     host, port = address(api)
     out = progress_console()
     out.print(f"hub: people at {host}:{port}, nodes at {listen}; Ctrl-C ends", markup=False)
     others = [endpoint(one) for one in connect or []]
-    serve(folder, database, endpoint(listen), (host, port), token, others)
+    serve(folder, database, endpoint(listen), (host, port), token, others, (certificate, key) if certificate and key else (None, None))
     out.print("stopped; everything that is placed goes on", markup=False)
     if json is not None:
         write_json(json, {"api": f"{host}:{port}", "nodes": listen, "folder": str(folder)})

@@ -48,7 +48,15 @@ class Stopping:
         self._now = True
 
 
-def serve(folder: Path, database: str, listen: str, api: tuple[str, int], token: str | None, others: list[str]) -> None:
+def serve(
+    folder: Path,
+    database: str,
+    listen: str,
+    api: tuple[str, int],
+    token: str | None,
+    others: list[str],
+    tls: tuple[Path, Path] | tuple[None, None] = (None, None),
+) -> None:
     """Keep nodes at what is wanted, and answer people, until told to stop.
 
     Args:
@@ -57,6 +65,7 @@ def serve(folder: Path, database: str, listen: str, api: tuple[str, int], token:
         api: Host and port of the API.
         token: Of the API; see `eddy.hub.access`.
         others: Endpoints of nodes, to find them again after a restart.
+        tls: Certificate and key of the API, PEM; without, it is HTTP in clear.
 
     Raises:
         EddyError: A port, a key or the database is not to be had.
@@ -71,7 +80,7 @@ def serve(folder: Path, database: str, listen: str, api: tuple[str, int], token:
     engine = open_database(database or f"sqlite:///{folder / 'hub.db'}")
     house = House(engine, SigningKey.load_or_create(folder / "signing.key"), authority, mesh, listen)
     try:
-        with Server(create(house, token), *api) as server:
+        with Server(create(house, token), *api, *tls) as server:
             (folder / "api.url").write_text(server.url)
             while not stopping:
                 house.turn(WAIT_S)
