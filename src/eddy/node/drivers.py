@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,6 +187,10 @@ class Drivers:
 
 def _fitting(readings: list[tuple[int, Any]]) -> list[tuple[list[Any], int]]:
     """Lists of readings that fit into an entry each, and their bytes. One that no log can hold becomes one that says so."""
+    with suppress(EddyError):  # all at once, as nearly always; else whose fault is it?
+        whole = [[time_ns, value] for time_ns, value in readings]
+        if whole and all(_timed(time_ns) for time_ns, _ in readings) and (size := len(encode([whole])) - 1) <= ENTRY_BYTES:
+            return [(whole, size)]
     out: list[tuple[list[Any], int]] = []
     for time_ns, value in readings:
         reading = [time_ns, value]
@@ -207,6 +212,10 @@ def _size(reading: list[Any]) -> int:
     size = len(encode([[reading]])) - 2  # as deep as there
     if size > ENTRY_BYTES - _HEAD_BYTES:
         raise TooLarge(f"it has {size} bytes, and an entry of a log holds {ENTRY_BYTES}")
-    if isinstance(reading[0], bool) or not isinstance(reading[0], int) or not MIN_TIME <= reading[0] <= MAX_TIME:
+    if not _timed(reading[0]):
         raise SampleError("its time is no integer of 64 bits")
     return size
+
+
+def _timed(time_ns: Any) -> bool:
+    return type(time_ns) is int and MIN_TIME <= time_ns <= MAX_TIME
