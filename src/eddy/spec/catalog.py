@@ -17,6 +17,7 @@ from eddy.spec.declared import (
     Declared,
     FeatureNames,
     Hertz,
+    Hex,
     Milliseconds,
     Name,
     Names,
@@ -294,6 +295,29 @@ class Folder(Taken):
     folder: str = Field(min_length=1)
 
 
+class Serial(Taken):
+    """Lines or records that a device sends on a serial port; it cannot be told what is kept.
+
+    Attributes:
+        port: Path of the port.
+        baud: Bits a second.
+        framing: Data bits, parity, stop bits.
+        start: Of `raw`: the bytes that each record begins with, in hex.
+        largest: Bytes of a line.
+        queue: Samples that wait to be kept.
+    """
+
+    program = ("eddy.links.serial_in", "Serial")
+    driver: Literal["serial"]
+    format: Literal["json", "senml", "csv", "raw"] = "json"
+    port: str = Field(min_length=1)
+    baud: int = Field(default=9600, ge=50, le=4_000_000)
+    framing: Literal["8N1", "8N2", "8E1", "8E2", "8O1", "8O2", "7N1", "7N2", "7E1", "7E2", "7O1", "7O2"] = "8N1"
+    start: Hex = ""
+    largest: int = Field(default=65536, ge=1, le=1 << 20)
+    queue: int = Field(default=8192, ge=1, le=65536)
+
+
 class OwnSource(Source, Own):
     """A driver of a person's own."""
 
@@ -502,6 +526,7 @@ AnySource = Annotated[
     | Annotated[Http, Tag("driver: http")]
     | Annotated[WebSocket, Tag("driver: websocket")]
     | Annotated[Folder, Tag("driver: folder")]
+    | Annotated[Serial, Tag("driver: serial")]
     | Annotated[OwnSource, Tag("driver: own")],
     Discriminator(_tag("driver")),
 ]

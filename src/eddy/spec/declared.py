@@ -115,6 +115,17 @@ AdaptCondition = Annotated[
 ]
 Unit = Annotated[str, *_checked(units.known, {"enum": list(units.NAMES)})]
 
+
+def _hex(text: str) -> None:
+    try:
+        bytes.fromhex(text)
+    except ValueError:
+        raise Invalid("E113", f"'{text}' is not hex", "write two digits for each byte, as in aa55") from None
+
+
+Hex = Annotated[str, *_checked(_hex, {"pattern": "^([0-9A-Fa-f]{2})*$", "examples": ["aa55"]})]
+"""Bytes, two digits each."""
+
 Name = Annotated[str, StringConstraints(pattern=f"^{phrases.NAME}$", max_length=63)]
 OWN = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py:[A-Za-z_][A-Za-z0-9_]*$"
 """`file.py:Class`, a person's own; the file relative to the app."""
