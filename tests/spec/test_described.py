@@ -10,7 +10,7 @@ MEANS = """
 app: means
 nodes: {gw: {tier: gateway}}
 sources:
-  temperature: {at: gw, driver: http, listen: "127.0.0.1:1", value: t, scale: 100, unit: Cel, private: gateway}
+  temperature: {at: gw, driver: http, listen: "127.0.0.1:1", value: t, scale: 100, unit: Cel, range: [-40, 85], private: gateway}
 functions:
   warm: {use: filter, from: temperature, when: value > 20}
   mean: {use: mean, from: temperature, over: 1m}
@@ -43,5 +43,8 @@ def test_what_models_and_rules_say_is_told_to_be_decided() -> None:
 def test_means_and_filters_are_in_the_unit_and_scale_of_their_source() -> None:
     app = parse(MEANS)
     for name in ("warm", "mean"):
-        assert {what: described(app, name)[what] for what in ("unit", "scale")} == {"unit": "Cel", "scale": "100"}
+        assert {what: described(app, name)[what] for what in ("unit", "scale", "range")} == {
+            **{"unit": "Cel", "scale": "100"},
+            "range": {"value": [-40, 85]},
+        }
     assert described(app, "high")["kind"] == "decided"

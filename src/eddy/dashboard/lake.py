@@ -156,10 +156,10 @@ def _verdicts(lake: Lake, name: str, field: str) -> Table:
 
 
 def _quality(lake: Lake) -> Table:
-    found = lake.query(f"FROM quality ORDER BY missing + late + doubled DESC, stream, origin LIMIT {_MOST_ROWS}").rows()
-    names = ("rows", "missing", "late", "doubled")
+    found = lake.query(f"FROM quality ORDER BY missing + late + doubled + out_of_range DESC, stream, origin LIMIT {_MOST_ROWS}").rows()
+    names = ("rows", "missing", "late", "doubled", "out_of_range")
     rows = [[row["stream"], row["origin"], *(count(row[name]) for name in names), _silence(lake, row)] for row in found]
-    heads = ("stream", "origin", "samples>", "missing>", "late>", "doubled>", "longest time without a sample")
+    heads = ("stream", "origin", "samples>", "missing>", "late>", "doubled>", "out of range>", "longest time without a sample")
     return {"columns": _columns(*heads), "rows": rows}
 
 

@@ -22,6 +22,7 @@ from eddy.spec.declared import (
     Name,
     Names,
     OneIn,
+    Ranges,
     SafeValue,
     Unit,
 )
@@ -36,6 +37,7 @@ class Source(Declared):
         type: Of a number in a sample.
         unit: Of the values, a name of SenML, or one that instruments show.
         units: Likewise, of the fields of values that are maps.
+        range: Lowest and highest value that is to be believed, in the unit; of fields likewise. What is outside is kept, and told.
         private: How far the samples may go.
     """
 
@@ -46,6 +48,7 @@ class Source(Declared):
     type: SampleType | None = None
     unit: Unit | None = None
     units: dict[str, Unit] = Field(default_factory=dict)
+    range: Ranges = Field(default_factory=dict)
     private: Level = "cloud"
 
 

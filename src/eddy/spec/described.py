@@ -22,8 +22,9 @@ def described(app: App, name: str) -> Described:
     """What is known of a stream, as plain data.
 
     Returns:
-        Of these what there is: `unit`, `units` {field: unit}, `type`, `rate_hz`, `scale`, `private`, `kind` (`decided`). For lists of parts
-        `fields` {path: name}, `per` {name: what a number is to be divided by}, `absent` {name: the number that stands for none}.
+        Of these what there is: `unit`, `units` {field: unit}, `range` {field: [lowest, highest]}, `type`, `rate_hz`, `scale`, `private`,
+        `kind` (`decided`). For lists of parts `fields` {path: name}, `per` {name: what a number is to be divided by}, `absent` {name: the
+        number that stands for none}.
     """
     said: Described = {"private": _level(app, name, ())}
     said |= _source(app.sources[name]) if name in app.sources else _function(app, name, ())
@@ -61,6 +62,7 @@ def _source(source: Source) -> Described:
     return {
         "unit": source.unit,
         "units": source.units,
+        "range": {name: list(one) for name, one in source.range.items()},
         "type": source.type,
         "rate_hz": rate,
         "scale": str(scale) if scale > 1 else "",
@@ -74,7 +76,7 @@ def _function(app: App, name: str, before: tuple[str, ...]) -> Described:
         case Features():
             said = _row(function.compute, born, "")
         case Mean() | Filter() if born and function.inputs[0] in app.sources:
-            said = {what: about for what, about in _source(born).items() if what in ("unit", "units", "scale")}
+            said = {what: about for what, about in _source(born).items() if what in ("unit", "units", "range", "scale")}
         case Filter() | Forward() if name not in before:
             said = _function(app, function.inputs[0], (*before, name))
         case Model():
