@@ -146,7 +146,7 @@ class Lake:
         scale = int(said.get("scale", 1))
         if said.get("type") and "value" not in known:
             known["value"] = "float" if scale > 1 or str(said["type"]).startswith("float") else "int"
-        turned = scale > 1 or "fields" in said
+        turned = scale > 1 or "fields" in said or "per" in said
         columns, fits, unfit = Columns(known), [], []
         upto: dict[str, int] = {}
         for sample in samples:
