@@ -20,7 +20,7 @@ _HOUR_S, _DAY_S = 3600, 86_400
 _KINDS = {"anomaly": "Unusual", "trend": "Trends", "season": "What repeats itself", "correlation": "What moves together"}
 _SAID = {0: "normal", 1: "anomalous", 2: "not judged: still in training, or nobody to judge", 3: "news of a model, not a window"}
 
-_TIMES = ("first", "last", "time", "raised", "cleared")  # columns that are not broken into lines
+_WHOLE = ("first", "last", "time", "raised", "cleared", "where")  # columns that are not broken into lines
 
 Table = dict[str, Any]
 
@@ -93,7 +93,8 @@ def _episodes(streams: list[dict[str, Any]], fields: list[dict[str, Any]]) -> st
 def _alarm_cards(lake: Lake, episodes: str) -> list[dict[str, str]]:
     standing = "count(*) FILTER (cleared IS NULL) AS standing, count(*) FILTER (cleared IS NULL AND acknowledged IS NULL) AS unseen"
     (row,) = lake.query(f"SELECT count(*) AS n, {standing} FROM ({episodes})").rows()  # noqa: S608 - quoted
-    more = f"{count(row['unseen'])} of them not acknowledged; {count(row['n'])} raised in all"
+    unseen = f"{count(row['unseen'])} not acknowledged; " if row["standing"] else ""
+    more = f"{unseen}{count(row['n'])} raised in all"
     return [{"name": "alarms standing", "figure": count(row["standing"]), "more": more}]
 
 
@@ -109,7 +110,7 @@ def _alarms(lake: Lake, episodes: str, standing: bool) -> Table:
         value = ABSENT if row["value"] is None else f"{row['value']:.6g} {row['unit'].removeprefix('/')}".strip()
         cells = [row["alarm"], row["origin"], raised, value, seen]
         rows.append(cells if standing else [*cells, cleared, duration((row["cleared"] - row["raised"]) / 1e9)])
-    heads = ["alarm", "of", "raised", "at a value of>", "acknowledged", *([] if standing else ["cleared", "stood for>"])]
+    heads = ["alarm", "where", "raised", "at a value of>", "acknowledged", *([] if standing else ["cleared", "stood for>"])]
     more = found[0]["n"] - len(found) if found else 0
     return {"title": "Standing" if standing else "Cleared", "columns": _columns(*heads), "rows": rows, "more": more}
 
@@ -266,7 +267,7 @@ def _evidence(finding: Finding) -> list[str]:
 
 
 def _columns(*names: str) -> list[dict[str, Any]]:
-    return [{"name": name.removesuffix(">"), "right": name.endswith(">"), "time": name in _TIMES} for name in names]
+    return [{"name": name.removesuffix(">"), "right": name.endswith(">"), "whole": name in _WHOLE} for name in names]
 
 
 def _moment(when: datetime | None) -> str:
