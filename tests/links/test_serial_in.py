@@ -223,5 +223,6 @@ def test_a_port_that_another_program_has_is_told(device: Device) -> None:
 def test_framing_is_that_of_the_port(device: Device) -> None:
     with SerialLink(str(device.path), framing="8E2") as link:
         assert (link._serial.bytesize, link._serial.parity, link._serial.stopbits) == (8, "E", 2)
-    with pytest.raises(LinkLost, match="does not do 9600 baud, 9N1: choose another rate or framing"):
-        SerialLink(str(device.path), 9600, "9N1")
+    for wrong in ("9N1", "8X1", "8N", ""):
+        with pytest.raises(LinkLost, match=f"does not do 9600 baud, {wrong}: choose another rate or framing"):
+            SerialLink(str(device.path), 9600, wrong)

@@ -23,8 +23,8 @@ class SerialLink:
 
     def __init__(self, port: str, baud: int = 2400, framing: str = "8N1") -> None:
         self.port = port
-        bits, parity, stops = framing
         try:
+            bits, parity, stops = tuple(framing)
             self._serial = serial.Serial(port, baud, int(bits), parity, int(stops), timeout=0, exclusive=True)
         except serial.SerialException as error:
             raise LinkLost(_why(port, error)) from error
