@@ -18,6 +18,7 @@ CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCT
     "eddy.links.http:Http",
     "eddy.links.websocket:WebSocket",
     "eddy.links.folder:Folder",
+    "eddy.links.serial_in:Serial",
     "eddy.links.webhook:Webhook",
     "eddy.links.email:Email",
     "eddy.links.mqtt:Publish",
@@ -27,7 +28,8 @@ CLASSES = [f"eddy.kernel.functions.{name}:{name.capitalize()}" for name in FUNCT
     "eddy.knowledge.lake:Lake",
     "eddy.pool.judging:Judge",
 ]
-USE = {"judging": "pool", "mqtt_in": "mqtt", "amqp_in": "amqp", "homeassistant": "mqtt"}  # where the page goes by another name
+USE = {"judging": "pool", "mqtt_in": "mqtt", "amqp_in": "amqp", "serial_in": "serial", "homeassistant": "mqtt"}
+"""Where the page goes by another name."""
 
 
 @pytest.mark.parametrize("place", CLASSES)

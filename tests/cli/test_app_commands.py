@@ -1,6 +1,7 @@
 """`eddy init`, `check`, `schema` and `plan` on an app's file."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from eddy.cli.init import TEMPLATES
 from eddy.cli.main import app
+from eddy.spec.load import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -40,7 +42,7 @@ def test_init_leaves_what_is_there(tmp_path: Path) -> None:
 def test_check_prints_each_mistake_on_a_line_of_its_own(tmp_path: Path) -> None:
     file = tmp_path / "eddy.yaml"
     text = (EXAMPLES / "air" / "eddy.yaml").read_text()
-    file.write_text(text.replace("from: hourly, when", "from: horly, when").replace("unit: ug/m3", "unit: µg/m3"))
+    file.write_text(text.replace("from: hourly, raise", "from: horly, raise").replace("unit: ug/m3", "unit: µg/m3"))
     found = call("check", file, "--json", "-")
     lines = found.stderr.splitlines()
     assert found.exit_code == 1 and found.stdout.startswith("{")
@@ -54,6 +56,14 @@ def test_check_says_what_a_sound_app_has() -> None:
     sound = call("check", EXAMPLES / "air" / "eddy.yaml")
     assert sound.stdout.endswith("street-air 0.1.0 is fine: 2 nodes, 1 source, 2 functions, 2 sinks\n")
     assert call("check", EXAMPLES / "missing.yaml").exit_code == 2
+
+
+def test_the_ways_to_be_notified_that_a_template_names_are_sinks() -> None:
+    text = (EXAMPLES / "air" / "eddy.yaml").read_text()
+    ways = re.findall(r"^#   (driver: .*)$", text, re.MULTILINE)
+    assert [way.partition(",")[0] for way in ways] == ["driver: webhook", "driver: mqtt", "driver: email"]
+    for way in ways:
+        assert parse(text.replace("driver: log, file: notices.jsonl", way)).sinks["notice"].driver in way
 
 
 def test_schema_is_printed() -> None:

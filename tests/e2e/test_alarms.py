@@ -1,16 +1,20 @@
 """An alarm in an app that runs: raised by what is posted, told to a sink, listed, acknowledged by a person, cleared."""
 
 import json
+import re
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 from running import Running
 from typer.testing import CliRunner
 
 from eddy.cli.main import app
+from eddy.dashboard.lake import render
 from eddy.fabric.ports import free_port
+from eddy.knowledge.query import Lake
 
 APP = """
 app: boilers
@@ -21,6 +25,7 @@ functions:
   hot: {use: alarm, from: heat, raise: value > 80, clear: value < 75}
 sinks:
   told: {from: hot, at: gw, driver: log, file: %s, effect: idempotent}
+  lake: {from: [heat, hot], at: gw, driver: lake, to: %s}
 """
 
 
@@ -30,7 +35,7 @@ def eddy(url: str, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-def test_an_alarm_is_raised_listed_acknowledged_and_cleared(tmp_path: Path) -> None:
+def test_an_alarm_is_raised_listed_acknowledged_cleared_and_in_the_report(tmp_path: Path) -> None:
     log = tmp_path / "told.jsonl"
     port = free_port()
 
@@ -45,7 +50,7 @@ def test_an_alarm_is_raised_listed_acknowledged_and_cleared(tmp_path: Path) -> N
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bool(answer.status == 200)
 
-    with Running(tmp_path / "app", APP % (port, log)) as running:
+    with Running(tmp_path / "app", APP % (port, log, tmp_path / "lake")) as running:
         assert running.hub
         url = running.hub._url
         running.until(lambda: post(id="b-1", t=90), 60)
@@ -77,3 +82,16 @@ def test_an_alarm_is_raised_listed_acknowledged_and_cleared(tmp_path: Path) -> N
             post(id=one, t=60)
         running.until(lambda: told()[3:] == [("cleared", "b-1"), ("cleared", "b-3")], 30)
         assert eddy(url, "alarms")[1].strip() == "No alarm is raised."
+
+        def kept() -> int:
+            return len(DeltaTable(str(tmp_path / "lake" / "hot")).to_pyarrow_table()) if (tmp_path / "lake" / "hot").exists() else 0
+
+        running.until(lambda: kept() == 5, 30)
+    with Lake(tmp_path / "lake") as lake:
+        page = render(lake, "Boilers")
+    said = re.findall(r"<tr><td>hot</td><td[^>]*>(b-\d)</td>.*?<td[^>]*>(\d+)</td><td>(.*?)</td>", page)
+    assert sorted((who, value, seen.partition(" by ")[2]) for who, value, seen in said) == [
+        ("b-1", "90", ""),
+        ("b-3", "81", "ann: on my way"),
+    ]
+    assert page.index(">Cleared<") < page.index(">b-1<")

@@ -6,11 +6,13 @@ answers say is compared with what is in the tables.
 
 import http.client
 import json
+import os
 import random
 import re
 import shutil
 import subprocess
 import threading
+import tty
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +29,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from websockets.sync.client import connect as open_websocket
 
+from eddy.errors import Undecodable
 from eddy.fabric.mesh import Mesh, free_endpoint
 from eddy.kernel.assignment import ASSIGN, Assignment, message
 from eddy.kernel.charter import Charter
+from eddy.links.cutting import Records
+from eddy.links.decoders import Form
+from eddy.links.serial_in import LARGEST
 from eddy.node.drivers import door
 from eddy.node.service import Node
 
@@ -126,6 +132,10 @@ HOSTILE = [
 ]
 
 
+SERIAL = {form: options for form, options in FORMS.items() if "cbor" not in form}
+BEGIN = b"\xaa\x55"  # of a raw record on a serial port
+
+
 class Chance:
     """Where the messages come from."""
 
@@ -188,7 +198,16 @@ class Gateway:
         self.lake, self.incoming, self.ports = folder / "lake", folder / "in", dict[str, int]()
         self.node = Node("gw", folder, Mesh(["@gw"], free_endpoint("tcp")))
         self.fault: BaseException | None = None
+        self.terminals: dict[str, tuple[int, int]] = {}
         names = []
+        for form, options in SERIAL.items():
+            name = f"serial-{form}"
+            self.terminals[name] = os.openpty()
+            tty.setraw(self.terminals[name][1])
+            start = {"start": BEGIN.hex()} if form == "raw" else {}
+            where = {"port": os.ttyname(self.terminals[name][1]), "queue": 100}
+            self.place(name, ["eddy.links.serial_in", "Serial", {**where, **start, **options}])
+            names.append(name)
         for form, options in FORMS.items():
             for way, driver in (("http", "Http"), ("websocket", "WebSocket")):
                 name = f"{way}-{form}"
@@ -246,6 +265,9 @@ class Gateway:
         self.going = False
         self.thread.join()
         self.node.close()
+        for one in self.terminals.values():
+            for end in one:
+                os.close(end)
 
 
 @pytest.fixture
@@ -313,6 +335,28 @@ def talked(name: str, port: int, messages: list[bytes]) -> list[Answer]:
     return [(name, one, answer["kept"], answer.get("reason", "")) for one, answer in zip(messages, said, strict=True)]
 
 
+def typed(name: str, terminal: int, messages: list[bytes]) -> list[Answer]:
+    """As lines, or as records with noise between them; a serial port answers nothing, so this is what is expected of each."""
+    form = name.partition("-")[2]
+    if form == "raw":
+        stream = BEGIN.join([b"", *messages])
+        found = [(message, why) for message, why in Records(11, BEGIN, LARGEST).feed(stream)]
+    else:
+        stream = b"\n" + b"\n".join(messages) + b"\n"
+        lines = [line for line in stream.split(b"\n") if line.strip() or len(line) > LARGEST]
+        found = [(line[:LARGEST], "long") if len(line) > LARGEST else (line.removesuffix(b"\r"), "") for line in lines]
+    out: list[Answer] = []
+    decoder = Form(**FORMS[form])
+    for one, why in found:
+        try:
+            out.append((name, one, 0, why) if why else (name, one, len(decoder.decode(one)), ""))
+        except Undecodable as error:
+            out.append((name, one, 0, str(error)))
+    while stream:
+        stream = stream[os.write(terminal, stream[:4096]) :]
+    return out
+
+
 TOPICS = ("a", "a/b", " ", "//", "ä/日本", "a" * 300, "a;b=c{}", "'; DROP TABLE", "../..", "$x", "\u202e")
 
 
@@ -365,6 +409,7 @@ def campaign(gateway: Gateway, broker: int, count: int) -> None:
     each = count // len(FORMS) // ways
     http_ = {form: [chance.message(form) for _ in range(each)] for form in FORMS}
     socket_ = {form: [*HOSTILE, *(chance.message(form) for _ in range(each))] for form in FORMS}
+    typed_ = {form: [*HOSTILE, *(chance.message(form) for _ in range(each))] for form in SERIAL}
     mqtt_ = [(form, chance.message(form)) for _ in range(each) for form in FORMS] if broker else []
     gateway.until(lambda: all(gateway.node._drivers.up(name) for name in gateway.names))
     in_file = filed(gateway.incoming, [*HOSTILE, *(chance.message("csv") for _ in range(each))])
@@ -382,12 +427,17 @@ def campaign(gateway: Gateway, broker: int, count: int) -> None:
                 ndjson[name].append(pool.submit(lines, name, port, part))  # type: ignore[arg-type]
             name = f"websocket-{form}"
             jobs.append(pool.submit(talked, name, gateway.ports[name], [one for one in socket_[form] if len(one) <= 1 << 20]))
+        for form, found in typed_.items():
+            jobs.append(pool.submit(typed, f"serial-{form}", gateway.terminals[f"serial-{form}"][0], found))
         if mqtt_:
             jobs.append(pool.submit(published, broker, mqtt_))
         for job in jobs:
             answers += job.result()
         together_ = {name: [job.result() for job in found] for name, found in ndjson.items()}  # type: ignore[attr-defined]
     gateway.until(lambda: gateway.node.host.kept("folder") >= in_file)
+    for form in SERIAL:
+        expected = sum(kept + bool(reason) for name, _, kept, reason in answers if name == f"serial-{form}")
+        gateway.until(lambda form=form, expected=expected: gateway.node.host.kept(f"serial-{form}") >= expected)  # type: ignore[misc]
     gateway.until(gateway.settled)
 
     quarantine = rows(gateway.lake, "quarantine")

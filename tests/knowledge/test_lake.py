@@ -130,6 +130,23 @@ def test_a_declared_type_decides_what_a_number_is_and_units_are_kept(tmp_path: P
     assert (about["eddy.unit"], about["eddy.rate_hz"], about["eddy.private"]) == ("Cel", "1", "gateway")
 
 
+def test_what_an_app_says_anew_is_said_of_the_table_and_its_label_becomes_no_looser(tmp_path: Path) -> None:
+    def told(**said: Any) -> dict[str, str]:
+        seq = len(rows(tmp_path)) if (tmp_path / "room").exists() else 0
+        Lake(to=str(tmp_path), streams={"room": said}).write_all([sample(seq, seq)])
+        about = DeltaTable(str(tmp_path / "room")).metadata().configuration
+        return {name: text for name, text in about.items() if name.startswith("eddy.") and text}
+
+    assert told(unit="Cel", rate_hz="1", private="gateway") == {"eddy.unit": "Cel", "eddy.rate_hz": "1", "eddy.private": "gateway"}
+    assert told(units={"day": "K"}, range={"day": [-1.5, 7]}, private="cloud") == {
+        **{"eddy.units": '{"day_": "K"}', "eddy.range": '{"day_": [-1.5, 7]}'},
+        "eddy.private": "gateway",
+    }
+    assert told(private="device") == {"eddy.private": "device"}
+    Lake(to=str(tmp_path)).write_all([sample(3, 3)])  # one that knows no app
+    assert told(private="device") == {"eddy.private": "device"} and values(tmp_path) == [0, 1, 2, 3, 4]
+
+
 def test_missing_samples_are_told(tmp_path: Path) -> None:
     lost = ("record/record/abcdef/0", START_NS, ["room", "a", 5, "overflow", 9])
     for _ in range(2):

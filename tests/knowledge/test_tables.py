@@ -87,7 +87,7 @@ def test_a_torn_last_commit_is_dropped_and_written_again(tmp_path: Path, what: s
     assert numbers(tmp_path) == list(range(1, 3000))
 
 
-@pytest.mark.parametrize("operation", ["append", "compact", "delete", "create"])
+@pytest.mark.parametrize("operation", ["append", "compact", "delete", "create", "tell"])
 def test_a_log_entry_cut_anywhere_is_never_taken_for_a_whole_one(tmp_path: Path, operation: str) -> None:
     table = opened(tmp_path / "whole")
     if operation != "create":
@@ -98,6 +98,8 @@ def test_a_log_entry_cut_anywhere_is_never_taken_for_a_whole_one(tmp_path: Path,
             table.compact(1 << 20)
         case "delete":
             table.delete("n = 1")
+        case "tell":
+            table.tell({"eddy.unit": "Cel"})
     version = table.delta.version()
     expected = [] if operation == "create" else [0, 1] if operation == "append" else [0, 1, 2]
     entry = durable.entry(tmp_path / "whole" / "t", version)
@@ -152,6 +154,37 @@ def test_every_file_of_a_commit_and_the_folders_that_name_it_are_synced(tmp_path
     folder = tmp_path / "t"
     assert {data, data.parent, folder, folder / durable.LOG, durable.entry(folder, 1)} <= set(synced)
     assert synced.index(data) < synced.index(data.parent) and synced.index(durable.entry(folder, 1)) < synced.index(folder / durable.LOG)
+
+
+def test_properties_are_brought_up_to_date_durably_and_only_when_they_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(Place(str(tmp_path)), "t", SCHEMA, {"eddy.unit": "Cel", "eddy.rate_hz": "1"})
+    table.append(some(1), {"s": 1})
+    before = table.about
+    table.tell({"eddy.unit": "Cel", "eddy.type": ""})
+    assert table.delta.version() == 1
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync", synced.append)
+    table.tell({"eddy.unit": "K", "eddy.rate_hz": ""})
+    assert {durable.entry(tmp_path / "t", 2), tmp_path / "t" / durable.LOG} <= set(synced)
+    again = opened(tmp_path)
+    assert again.about == before | {"eddy.unit": "K", "eddy.rate_hz": ""}
+    again.append(some(2), {"s": 2})
+    table.append(some(3), {"other": 3})
+    assert (numbers(tmp_path), opened(tmp_path).about["eddy.unit"]) == ([1, 2, 3], "K")
+
+
+def test_who_appends_while_another_one_changes_properties_writes_everything_once(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    for number in range(5):
+        one.tell({"eddy.unit": str(number)})
+        try:
+            two.append(some(number), {"s": number})
+        except StorageFull:
+            assert two.position("s") == number - 1
+            two.append(some(number), {"s": number})
+        two.append(some(10 + number), {"other": number})
+        one.position("s")
+    assert numbers(tmp_path) == [*range(5), *range(10, 15)]
 
 
 def test_tending_makes_few_files_of_many_and_keeps_every_row_and_position(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ MEANS = """
 app: means
 nodes: {gw: {tier: gateway}}
 sources:
-  temperature: {at: gw, driver: http, listen: "127.0.0.1:1", value: t, scale: 100, unit: Cel, private: gateway}
+  temperature: {at: gw, driver: http, listen: "127.0.0.1:1", value: t, scale: 100, unit: Cel, range: [-40, 85], private: gateway}
 functions:
   warm: {use: filter, from: temperature, when: value > 20}
   mean: {use: mean, from: temperature, over: 1m}
   high: {use: rule, from: mean, when: value > 30}
+  hot: {use: alarm, from: [warm, mean], raise: value > 3000 for 1m}
 sinks:
   lake: {from: [warm, mean, high], at: gw, driver: lake}
 """
@@ -43,5 +44,19 @@ def test_what_models_and_rules_say_is_told_to_be_decided() -> None:
 def test_means_and_filters_are_in_the_unit_and_scale_of_their_source() -> None:
     app = parse(MEANS)
     for name in ("warm", "mean"):
-        assert {what: described(app, name)[what] for what in ("unit", "scale")} == {"unit": "Cel", "scale": "100"}
+        assert {what: described(app, name)[what] for what in ("unit", "scale", "range")} == {
+            **{"unit": "Cel", "scale": "100"},
+            "range": {"value": [-40, 85]},
+        }
     assert described(app, "high")["kind"] == "decided"
+
+
+def test_the_value_of_an_alarm_is_in_the_unit_and_scale_of_what_it_compares() -> None:
+    assert described(parse(MEANS), "hot") == {**{"private": "gateway", "kind": "decided"}, "per": {"value": 100}, "units": {"value": "Cel"}}
+    more = MEANS.replace("from: [warm, mean], raise: value > 3000 for 1m", "from: [mean, high], raise: value > 3000")
+    assert "per" not in described(parse(more), "hot")  # they differ in it
+    text = (Path(__file__).parents[2] / "examples" / "fleet" / "eddy.yaml").read_text()
+    loud = text.replace("sinks:\n", "  loud: {use: alarm, from: features, raise: 'value[1] > 5', releases: gateway}\n\nsinks:\n")
+    assert {what: described(parse(loud), "loud")[what] for what in ("per", "units")} == {"per": {"value": 16_000}, "units": {"value": "gn"}}
+    rare = text.replace("sinks:\n", "  rare: {use: alarm, from: judge, raise: anomaly in 5 of 6 windows}\n\nsinks:\n")
+    assert described(parse(rare), "rare") == {"private": "gateway", "kind": "decided"}

@@ -16,6 +16,10 @@ LEVELS = st.sampled_from(["device", "gateway", "cloud"])
 TEXTS = ["off", "010", "a: b #c", "'", "ü\n", " x ", "1.5", "null", "~", "2026-01-01", "<<", "1_000", "[x", "y"]
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)
 
+ENDS = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
+RANGE = st.lists(ENDS, min_size=2, max_size=2, unique_by=float).map(sorted)
+RANGES = RANGE | st.dictionaries(st.sampled_from([*TEXTS, "value", "co2"]), RANGE, max_size=3)
+
 
 def quantity(kind: quantities.Kind, low: int = 1) -> st.SearchStrategy[str]:
     return st.builds(lambda number, unit: f"{number}{unit}", st.integers(low, 10**6), st.sampled_from(sorted(kind.units)))
@@ -55,7 +59,7 @@ def apps(draw: st.DrawFn) -> dict[str, object]:
         "links": {f"{device}-{gateway}": draw(optional(latency=quantity(quantities.LATENCY_S), rate=quantity(quantities.BANDWIDTH_BIT_S)))},
         "sources": {
             source: {"at": device, "driver": "replay", "data": "csv:a b#c: d, e"}
-            | draw(optional(rate=quantity(quantities.RATE_HZ), unit=st.sampled_from(["m/s2", "%RH", "/"]), private=LEVELS))
+            | draw(optional(rate=quantity(quantities.RATE_HZ), unit=st.sampled_from(["m/s2", "%RH", "/"]), private=LEVELS, range=RANGES))
         },
         "functions": {
             first: {"use": "window", "from": source, "size": draw(quantity(quantities.DURATION_MS))},

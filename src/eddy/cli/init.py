@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = {
     "pump": "bearings of pumps: features on a microcontroller, a model that trains there, a pool on the gateway, an alarm",
-    "air": "particulate matter: an hourly mean and a rule, on a gateway and in the cloud",
+    "air": "particulate matter: an hourly mean and an alarm, on a gateway and in the cloud",
     "fleet": "a testbed over MQTT, rooms over HTTP, a street over WebSockets and a pump, kept in one lake",
     "activity": "movements of a person, which stay private: windows, features and a model on the phone",
 }

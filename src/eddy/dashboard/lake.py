@@ -20,6 +20,8 @@ _HOUR_S, _DAY_S = 3600, 86_400
 _KINDS = {"anomaly": "Unusual", "trend": "Trends", "season": "What repeats itself", "correlation": "What moves together"}
 _SAID = {0: "normal", 1: "anomalous", 2: "not judged: still in training, or nobody to judge", 3: "news of a model, not a window"}
 
+_WHOLE = ("first", "last", "time", "raised", "cleared", "where")  # columns that are not broken into lines
+
 Table = dict[str, Any]
 
 
@@ -35,6 +37,7 @@ def render(lake: Lake, title: str) -> str:
     found = findings(lake)
     shown = [one for one in series(lake) if len(one.values) > 1]
     drawn = _drawn(shown, found)
+    episodes = _episodes(streams, fields)
     environment = Environment(
         loader=PackageLoader("eddy.dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
@@ -43,7 +46,8 @@ def render(lake: Lake, title: str) -> str:
     return environment.get_template("lake.html").render(
         title=title,
         subtitle=f"{_moment(first)} to {_moment(last)}" if first else "There is no sample yet.",
-        cards=_cards(lake, streams, found),
+        cards=[*(_alarm_cards(lake, episodes) if episodes else []), *_cards(lake, streams, found)],
+        alarms=[_alarms(lake, episodes, standing) for standing in (True, False)] if episodes else [],
         streams=_streams(streams, fields),
         units=_units(fields),
         quality=_quality(lake),
@@ -68,6 +72,51 @@ def _cards(lake: Lake, streams: list[dict[str, Any]], found: list[Finding]) -> l
         {"name": "in quarantine", "figure": count(unfit), "more": "samples that fit nowhere, with the reason"},
         {"name": "worth a look", "figure": count(len(found)), "more": "trends, seasons, anomalies, correlations"},
     ]
+
+
+def _episodes(streams: list[dict[str, Any]], fields: list[dict[str, Any]]) -> str:
+    """SQL for what the alarms said, a row for each time that one was raised; "" when this lake keeps no alarm."""
+    parts = []
+    for stream in (row["stream"] for row in streams if row["kind"] == "decided"):
+        units = {one["field"]: one["unit"] for one in fields if one["stream"] == stream}
+        if units.keys() >= {"alarm", "state", "at", "since", "origin_"}:
+            name = '"' + stream.replace('"', '""') + '"'
+            at = ", ".join(f"""max("at") FILTER (state = '{state}') AS {state}""" for state in ("acknowledged", "cleared"))
+            who = ", ".join(f'any_value("{one}") AS "{one}"' if one in units else f'NULL AS "{one}"' for one in ("by", "note"))
+            value = "any_value(value) FILTER (state = 'raised')" if "value" in units else "NULL"
+            unit = "'" + (units.get("value") or "").replace("'", "''") + "'"
+            said = f"SELECT alarm, origin_ AS origin, since AS raised, {at}, {who}, {value} AS value, {unit} AS unit"
+            parts.append(f"{said} FROM {name} GROUP BY alarm, origin_, since")
+    return " UNION ALL ".join(parts)
+
+
+def _alarm_cards(lake: Lake, episodes: str) -> list[dict[str, str]]:
+    standing = "count(*) FILTER (cleared IS NULL) AS standing, count(*) FILTER (cleared IS NULL AND acknowledged IS NULL) AS unseen"
+    (row,) = lake.query(f"SELECT count(*) AS n, {standing} FROM ({episodes})").rows()  # noqa: S608 - quoted
+    unseen = f"{count(row['unseen'])} not acknowledged; " if row["standing"] else ""
+    more = f"{unseen}{count(row['n'])} raised in all"
+    return [{"name": "alarms standing", "figure": count(row["standing"]), "more": more}]
+
+
+def _alarms(lake: Lake, episodes: str, standing: bool) -> Table:
+    """Those that stand, or those that were cleared; the newest first."""
+    sql = f"SELECT *, count(*) OVER () AS n FROM ({episodes}) WHERE cleared IS {'' if standing else 'NOT '}NULL"  # noqa: S608 - quoted
+    rows: list[list[str]] = []
+    found = lake.query(f"{sql} ORDER BY raised DESC, alarm, origin LIMIT {_MOST_ROWS}").rows()
+    for row in found:
+        raised, seen, cleared = (_moment(_time(row[state])) for state in ("raised", "acknowledged", "cleared"))
+        if row["acknowledged"]:
+            seen += f" by {row['by']}" + (f": {row['note']}" if row["note"] else "")
+        value = ABSENT if row["value"] is None else f"{row['value']:.6g} {row['unit'].removeprefix('/')}".strip()
+        cells = [row["alarm"], row["origin"], raised, value, seen]
+        rows.append(cells if standing else [*cells, cleared, duration((row["cleared"] - row["raised"]) / 1e9)])
+    heads = ["alarm", "where", "raised", "at a value of>", "acknowledged", *([] if standing else ["cleared", "stood for>"])]
+    more = found[0]["n"] - len(found) if found else 0
+    return {"title": "Standing" if standing else "Cleared", "columns": _columns(*heads), "rows": rows, "more": more}
+
+
+def _time(at_ns: int | None) -> datetime | None:
+    return None if at_ns is None else datetime.fromtimestamp(at_ns / 1e9, UTC)
 
 
 def _streams(streams: list[dict[str, Any]], fields: list[dict[str, Any]]) -> Table:
@@ -123,7 +172,7 @@ def _decided(lake: Lake) -> list[dict[str, Any]]:
         name = '"' + row["stream"].replace('"', '""') + '"'
         fields = {one["column_name"] for one in lake.query(f"DESCRIBE {name}").rows()}
         if "raised" in fields:
-            tables.append({"title": f"{row['stream']}: when the condition came true, and ceased to be", **_alarms(lake, name)})
+            tables.append({"title": f"{row['stream']}: when the condition came true, and ceased to be", **_changes(lake, name)})
         elif "verdict" in fields:
             tables.append({"title": f"{row['stream']}: what the pool of models said of the reports", **_verdicts(lake, name, "verdict")})
         elif "label" in fields:
@@ -131,7 +180,7 @@ def _decided(lake: Lake) -> list[dict[str, Any]]:
     return tables
 
 
-def _alarms(lake: Lake, name: str) -> Table:
+def _changes(lake: Lake, name: str) -> Table:
     sql = f"SELECT origin, time, raised FROM {name} ORDER BY time DESC LIMIT {_MOST_ROWS}"  # noqa: S608 - quoted
     rows = [[_moment(row["time"]), row["origin"], "raised" if row["raised"] else "cleared"] for row in lake.query(sql).rows()]
     return {"columns": _columns("time", "of", "what"), "rows": rows[::-1]}
@@ -156,10 +205,10 @@ def _verdicts(lake: Lake, name: str, field: str) -> Table:
 
 
 def _quality(lake: Lake) -> Table:
-    found = lake.query(f"FROM quality ORDER BY missing + late + doubled DESC, stream, origin LIMIT {_MOST_ROWS}").rows()
-    names = ("rows", "missing", "late", "doubled")
+    found = lake.query(f"FROM quality ORDER BY missing + late + doubled + out_of_range DESC, stream, origin LIMIT {_MOST_ROWS}").rows()
+    names = ("rows", "missing", "late", "doubled", "out_of_range")
     rows = [[row["stream"], row["origin"], *(count(row[name]) for name in names), _silence(lake, row)] for row in found]
-    heads = ("stream", "origin", "samples>", "missing>", "late>", "doubled>", "longest time without a sample")
+    heads = ("stream", "origin", "samples>", "missing>", "late>", "doubled>", "out of range>", "longest time without a sample")
     return {"columns": _columns(*heads), "rows": rows}
 
 
@@ -218,7 +267,7 @@ def _evidence(finding: Finding) -> list[str]:
 
 
 def _columns(*names: str) -> list[dict[str, Any]]:
-    return [{"name": name.removesuffix(">"), "right": name.endswith(">"), "time": name in ("first", "last", "time")} for name in names]
+    return [{"name": name.removesuffix(">"), "right": name.endswith(">"), "whole": name in _WHOLE} for name in names]
 
 
 def _moment(when: datetime | None) -> str:

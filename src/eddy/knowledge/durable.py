@@ -19,6 +19,7 @@ POSITIONS = "eddy.positions"
 """In what a commit says about itself: how many positions of senders it moves."""
 
 _LAST_CHECKPOINT = "_last_checkpoint"
+_ALTERS = "SET TBLPROPERTIES"
 _COUNTS = {"add": ("num_added_files", "numFilesAdded"), "remove": ("num_removed_files", "numFilesRemoved")}
 
 
@@ -131,9 +132,10 @@ def _is_whole(folder: Path, version: int) -> bool:
     try:
         actions = list(_actions(entry(folder, version)))
         kinds = {kind for action in actions for kind in action}
-        if not {"commitInfo", *(("protocol", "metaData") if version == 0 else ())} <= kinds:
+        said: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+        alters = ("metaData",) if said.get("operation") == _ALTERS else ()
+        if not {"commitInfo", *(("protocol", "metaData") if version == 0 else alters)} <= kinds:
             return False
-        said: dict[str, Any] = next(action["commitInfo"] for action in actions if "commitInfo" in action)
         metrics = said.get("operationMetrics") or {}
         for kind, names in _COUNTS.items():
             there = sum(kind in action for action in actions)

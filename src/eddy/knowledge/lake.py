@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from eddy.errors import SettingError
 from eddy.knowledge import turn
 from eddy.knowledge.columns import Columns, Unfit, as_bytes, column_of
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RESERVED, UNITS, Place, Table, arrow_type, gaps_schema, moment, quarantine_schema, stream_schema
+from eddy.knowledge.tables import RANGE, RESERVED, UNITS, Place, Table, arrow_type, gaps_schema, moment, quarantine_schema, stream_schema
 from eddy.knowledge.upkeep import Upkeep
 from eddy.spec.measured import measured
+from eddy.spec.vocabulary import LEVELS, Level
 
 FOLDER = "lake"
 """Of a node, in its own folder."""
@@ -28,6 +29,7 @@ PAYLOAD_BYTES = 65_536
 """Most that quarantine keeps of a value."""
 
 _TOLD = ("unit", "rate_hz", "type", "private", "scale", "kind")  # of what the app declares, in the table
+_LABEL = "eddy.private"
 _MIN_NS, _MAX_NS = -(1 << 63), (1 << 63) - 1
 _DAY_US = 86_400_000_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")
@@ -69,7 +71,8 @@ class Lake:
         keep_ms: Age of samples at which whole days of them are removed; None: never.
         options: Of an object store, as deltalake names them.
         streams: What the app declares of each, see `eddy.spec.described`. Numbers of a stream with a scale are divided by it: the table has
-            what was measured. Lists whose parts have names become maps.
+            what was measured. Lists whose parts have names become maps. What an app says anew of a stream is said of its table from its
+            next sample on; only the label of its privacy becomes no looser.
         fsync: See `eddy.knowledge.tables.Place`.
         now_ns: The clock.
 
@@ -143,7 +146,7 @@ class Lake:
         scale = int(said.get("scale", 1))
         if said.get("type") and "value" not in known:
             known["value"] = "float" if scale > 1 or str(said["type"]).startswith("float") else "int"
-        turned = scale > 1 or "fields" in said
+        turned = scale > 1 or "fields" in said or "per" in said
         columns, fits, unfit = Columns(known), [], []
         upto: dict[str, int] = {}
         for sample in samples:
@@ -250,13 +253,26 @@ class Lake:
                 schema = quarantine_schema() if name == "quarantine" else gaps_schema()
                 self._tables[name] = _Stream(Table(self._place, name, schema))
             else:
-                said = self._declared.get(name, {})
-                about = {f"eddy.{what}": str(said[what]) for what in _TOLD if said.get(what)}
-                if units := said.get("units"):
-                    about[UNITS] = json.dumps({column_of(one): unit for one, unit in units.items()})
-                table = Table(self._place, name, stream_schema(), about)
+                about = _about(self._declared[name]) if name in self._declared else {}
+                table = Table(self._place, name, stream_schema(), {what: said for what, said in about.items() if said})
+                if _strictness(table.about.get(_LABEL)) < _strictness(about.get(_LABEL)):
+                    about.pop(_LABEL, None)  # what is there was taken in under the stricter one
+                table.tell(about)
                 self._tables[name] = _Stream(table, table.newest_ns())
         return self._tables[name]
+
+
+def _about(said: Mapping[str, Any]) -> dict[str, str]:
+    """The properties of a table; "" where the app says nothing."""
+    about = {f"eddy.{what}": str(said.get(what) or "") for what in _TOLD}
+    for what, where in (("units", UNITS), ("range", RANGE)):
+        about[where] = json.dumps({column_of(name): one for name, one in said[what].items()}) if said.get(what) else ""
+    return about
+
+
+def _strictness(label: str | None) -> int:
+    """The less the stricter."""
+    return LEVELS.index(cast(Level, label or LEVELS[-1]))
 
 
 def _positions(table: Table, samples: list[_Sample]) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """Answers: SQL over the tables of a lake by DuckDB, which can read these tables and do nothing else.
 
 Each stream is a view of its name, beside `quarantine`, `gaps`, `audit`, and what is worked out when it is asked for: `streams` (what there
-is, with unit, rate, privacy, rows, origins, first and last time), `fields` (their columns, with type and unit) and `quality` (per stream
-and origin: late, repeated numbers, missing, stuck). Three macros are there for time series:
+is, with unit, rate, privacy, rows, origins, first and last time), `fields` (their columns, with type, unit and range) and `quality` (per
+stream and origin: late, repeated numbers, missing, stuck, rows with a field out of its range, longest silence in seconds). Three macros are
+there for time series:
 
     resample(stream, 'value', INTERVAL 1 MINUTE)      origin, time, n, mean, least, most
     filled(stream, 'value', INTERVAL 1 MINUTE)        the same with every step; mean is the last known one where there is none, n is 0
@@ -22,7 +23,7 @@ from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, T
 from eddy.knowledge.audit import audit_schema, note
 from eddy.knowledge.columns import OWN
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RESERVED, UNITS, Place, gaps_schema, quarantine_schema
+from eddy.knowledge.tables import RANGE, RESERVED, UNITS, Place, gaps_schema, quarantine_schema
 
 LIMIT_S = 30.0
 MEMORY_MB = 1024
@@ -32,6 +33,7 @@ RESULT_MB = 256
 _EVERY = ("streams", "fields", "quality", "quarantine", "gaps")  # show something of every stream
 _NAMING = {"query_table": 1, "resample": 1, "filled": 1, "joined": 2}  # table functions that read what so many first arguments name
 _HARMLESS = ("range", "generate_series", "unnest", "json_each", "json_tree")  # table functions that read nothing
+_NUMBERS = ("long", "integer", "double")
 _CATALOG = "information_schema"
 _AGAIN_S = 0.1  # an interrupt that comes while a query is planned is forgotten
 _OPEN = "cloud"  # the label of what may go anywhere
@@ -183,7 +185,7 @@ class Lake:
             table = delta.DeltaTable(self._place.where(name), storage_options=dict(self._place.options) or None)
         except Exception as error:
             raise _unreadable(name, error) from None
-        about = dict(table.metadata().configuration)
+        about = {what: said for what, said in table.metadata().configuration.items() if said}
         self.labels[name] = about.get("eddy.private", _OPEN)
         self._about[name] = about
         self._columns[name] = {one.name: str(getattr(one.type, "type", "list")) for one in table.schema().fields}
@@ -205,7 +207,9 @@ class Lake:
             return
         source = f"read_parquet({_list(_exact(files))}, union_by_name = true, hive_partitioning = true, hive_types = {{'day': DATE}})"
         here = {row[0] for row in self._duck.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608 - quoted
-        columns = ", ".join(_quoted(one) for one in self._columns[name] if one in here)
+        # The rows of a column may have gone, with the days that are not kept.
+        self._columns[name] = {one: kind for one, kind in self._columns[name].items() if one in here}
+        columns = ", ".join(map(_quoted, self._columns[name]))
         self._duck.execute(f"CREATE VIEW {_quoted(name)} AS SELECT {columns} FROM {source}")  # noqa: S608 - quoted
 
     def _confine(self, files: Sequence[str], memory_mb: int, threads: int | None) -> None:
@@ -330,17 +334,24 @@ class Lake:
         return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
 
     def _fields(self) -> Any:
-        """Every column that a stream has beside those that all have, with its unit."""
+        """Every column that a stream has beside those that all have, with its unit and range."""
         pa = load("pyarrow")
-        rows = []
+        rows: list[dict[str, Any]] = []
         for stream in self.streams:
             about = self._about[stream]
             units = {"value": about.get("eddy.unit")} | json.loads(about.get(UNITS, "{}"))
             for name, kind in self._columns[stream].items():
                 if name not in OWN:
-                    rows.append({"stream": stream, "field": name, "type": kind, "unit": units.get(name)})
-        names = ("stream", "field", "type", "unit")
-        return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in names]))
+                    low, high = self._ranges(stream).get(name, (None, None))
+                    rows.append({"stream": stream, "field": name, "type": kind, "unit": units.get(name), "min": low, "max": high})
+        texts = [(name, pa.string()) for name in ("stream", "field", "type", "unit")]
+        return pa.Table.from_pylist(rows, pa.schema([*texts, ("min", pa.float64()), ("max", pa.float64())]))
+
+    def _ranges(self, stream: str) -> dict[str, tuple[float, float]]:
+        """Of its columns of numbers, what is to be believed."""
+        said = json.loads(self._about[stream].get(RANGE, "{}"))
+        numbers = [name for name, kind in self._columns[stream].items() if kind in _NUMBERS and name in said]
+        return {name: (float(said[name][0]), float(said[name][1])) for name in numbers}
 
     def _quality_view(self) -> str:
         parts = []
@@ -349,17 +360,29 @@ class Lake:
             if "value" in self._columns[name]:
                 value = ", value, lag(value) OVER (PARTITION BY origin ORDER BY seq) AS before"
                 stuck = "count(*) FILTER (value = before)"
+            ranges = self._ranges(name).items()
+            outside = " OR ".join(f"{_quoted(one)} NOT BETWEEN {_number(low)} AND {_number(high)}" for one, (low, high) in ranges)
             of = f"stream = {_text(name)} AND gaps.origin = s.origin"
             missing = f"any_value((SELECT coalesce(sum(last - first + 1), 0) FROM gaps WHERE {of}))"  # noqa: S608 - quoted
             counted = "count(*) AS rows, count(*) FILTER (late) AS late, count(*) - count(DISTINCT (birth, seq)) AS doubled"
-            rows = f"SELECT origin, seq, birth, late{value} FROM {_quoted(name)}"  # noqa: S608 - quoted
-            said = f"SELECT {_text(name)} AS stream, origin, {counted}, {missing} AS missing, {stuck} AS unchanged"
-            parts.append(f"{said} FROM ({rows}) s GROUP BY origin")
+            rows = f"SELECT origin, seq, birth, late{value}, {outside or 'false'} AS outside FROM {_quoted(name)}"  # noqa: S608 - quoted
+            more = f"{missing} AS missing, {stuck} AS unchanged, count(*) FILTER (outside) AS out_of_range"
+            # Silences beside the counts: both at once take twice the memory.
+            after = "us - lag(us) OVER (PARTITION BY origin ORDER BY us) AS silence"
+            silent = f"SELECT origin, {after} FROM (SELECT origin, epoch_us(time) AS us FROM {_quoted(name)})"  # noqa: S608 - quoted
+            parts.append(
+                f"SELECT * FROM (SELECT {_text(name)} AS stream, origin, {counted}, {more} FROM ({rows}) s GROUP BY origin)"  # noqa: S608
+                f" LEFT JOIN (SELECT origin, max(silence) / 1e6 AS gaps_s FROM ({silent}) GROUP BY origin) USING (origin)"
+            )
         return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _number(number: float) -> str:
+    return f"'{number!r}'::DOUBLE"
 
 
 def _text(text: str | None) -> str:

@@ -16,6 +16,9 @@ RESERVED = ("quarantine", "gaps", "audit", "streams", "fields", "quality")
 UNITS = "eddy.units"
 """Property of a table: {column: unit} as JSON."""
 
+RANGE = "eddy.range"
+"""Property of a table: {column: [lowest, highest]} as JSON."""
+
 LEASE_S = 3600
 """For so long a table on an object store is tended by one writer alone; clocks of writers may differ by much less."""
 
@@ -162,10 +165,32 @@ class Table:
         """The deltalake.DeltaTable."""
         return self._table
 
+    @property
+    def about(self) -> dict[str, str]:
+        """Its properties."""
+        return dict(self._table.metadata().configuration)
+
     def kinds(self) -> dict[str, str]:
         """{column: kind}."""
         fields = load("pyarrow").schema(self._table.schema().to_arrow())
         return {one.name: kind for one in fields if (kind := _kind(one.type))}
+
+    def tell(self, about: Mapping[str, str]) -> None:
+        """Bring the properties of a table that was there before up to date; "" for what is not known any more.
+
+        Raises:
+            StorageFull: It could not be written.
+        """
+        delta = load("deltalake")
+        news = {name: said for name, said in about.items() if self.about.get(name, "") != said}
+        if not news:
+            return
+        before = self._table.version()
+        try:
+            self._table.alter.set_table_properties(news, raise_if_not_exists=False, post_commithook_properties=self._hook)
+        except (OSError, delta.exceptions.DeltaError) as error:
+            raise self._unwritten(error) from error
+        self._settle(before)
 
     def position(self, sender: str) -> int:
         """The last number of this sender that is in here; -1 when there is none."""
@@ -211,7 +236,7 @@ class Table:
                 post_commithook_properties=self._hook,
             )
         except (OSError, delta.exceptions.DeltaError) as error:
-            raise StorageFull(f"table {self.name} cannot be written ({error}): it is tried again; make room, if that is it") from error
+            raise self._unwritten(error) from error
         self._settle(before)
 
     @contextmanager
@@ -288,6 +313,9 @@ class Table:
         self._table.update_incremental()
         self._claimed = now_s
         return True
+
+    def _unwritten(self, error: Exception) -> StorageFull:
+        return StorageFull(f"table {self.name} cannot be written ({error}): it is tried again; make room, if that is it")
 
     def _settle(self, before: int) -> None:
         if not (self._folder and self._fsync):

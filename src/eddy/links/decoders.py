@@ -109,6 +109,11 @@ class Form:
         """Whether samples have a key."""
         return bool(self._unique)
 
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of a record of `raw`; 0 of everything else."""
+        return self._struct.size if self._struct else 0
+
     def decode(self, payload: bytes, now_ns: int = 0) -> list[Reading]:
         """The samples of a message.
 

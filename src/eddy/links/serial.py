@@ -10,24 +10,26 @@ from eddy.kernel.errors import LinkLost
 
 
 class SerialLink:
-    """An open serial port, 8N1 and raw; a context manager. Nobody else can open it meanwhile.
+    """An open serial port, raw; a context manager. Nobody else can open it meanwhile.
 
     Args:
         port: Path of the port.
         baud: Bits per second.
+        framing: Data bits, parity (N, E, O), stop bits.
 
     Raises:
         LinkLost: The port cannot be opened.
     """
 
-    def __init__(self, port: str, baud: int = 2400) -> None:
+    def __init__(self, port: str, baud: int = 2400, framing: str = "8N1") -> None:
         self.port = port
         try:
-            self._serial = serial.Serial(port, baud, timeout=0, exclusive=True)
+            bits, parity, stops = tuple(framing)
+            self._serial = serial.Serial(port, baud, int(bits), parity, int(stops), timeout=0, exclusive=True)
         except serial.SerialException as error:
             raise LinkLost(_why(port, error)) from error
         except ValueError as error:
-            raise LinkLost(f"{port} does not do {baud} baud: choose another rate") from error
+            raise LinkLost(f"{port} does not do {baud} baud, {framing}: choose another rate or framing") from error
 
     def read(self, timeout_s: float = 0.0) -> bytes:
         """Wait until something arrives, but not longer than the timeout; returns what is there, possibly nothing.

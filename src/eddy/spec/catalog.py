@@ -17,10 +17,12 @@ from eddy.spec.declared import (
     Declared,
     FeatureNames,
     Hertz,
+    Hex,
     Milliseconds,
     Name,
     Names,
     OneIn,
+    Ranges,
     SafeValue,
     Unit,
 )
@@ -35,6 +37,7 @@ class Source(Declared):
         type: Of a number in a sample.
         unit: Of the values, a name of SenML, or one that instruments show.
         units: Likewise, of the fields of values that are maps.
+        range: Lowest and highest value that is to be believed, in the unit; of fields likewise. What is outside is kept, and told.
         private: How far the samples may go.
     """
 
@@ -45,6 +48,7 @@ class Source(Declared):
     type: SampleType | None = None
     unit: Unit | None = None
     units: dict[str, Unit] = Field(default_factory=dict)
+    range: Ranges = Field(default_factory=dict)
     private: Level = "cloud"
 
 
@@ -294,6 +298,29 @@ class Folder(Taken):
     folder: str = Field(min_length=1)
 
 
+class Serial(Taken):
+    """Lines or records that a device sends on a serial port; it cannot be told what is kept.
+
+    Attributes:
+        port: Path of the port.
+        baud: Bits a second.
+        framing: Data bits, parity, stop bits.
+        start: Of `raw`: the bytes that each record begins with, in hex.
+        largest: Bytes of a line.
+        queue: Samples that wait to be kept.
+    """
+
+    program = ("eddy.links.serial_in", "Serial")
+    driver: Literal["serial"]
+    format: Literal["json", "senml", "csv", "raw"] = "json"
+    port: str = Field(min_length=1)
+    baud: int = Field(default=9600, ge=50, le=4_000_000)
+    framing: Literal["8N1", "8N2", "8E1", "8E2", "8O1", "8O2", "7N1", "7N2", "7E1", "7E2", "7O1", "7O2"] = "8N1"
+    start: Hex = ""
+    largest: int = Field(default=65536, ge=1, le=1 << 20)
+    queue: int = Field(default=8192, ge=1, le=65536)
+
+
 class OwnSource(Source, Own):
     """A driver of a person's own."""
 
@@ -502,6 +529,7 @@ AnySource = Annotated[
     | Annotated[Http, Tag("driver: http")]
     | Annotated[WebSocket, Tag("driver: websocket")]
     | Annotated[Folder, Tag("driver: folder")]
+    | Annotated[Serial, Tag("driver: serial")]
     | Annotated[OwnSource, Tag("driver: own")],
     Discriminator(_tag("driver")),
 ]

@@ -4,6 +4,7 @@ A field's name in Python carries its unit (`size_ms`); its alias is what people 
 unit when it is read, and text again when it is written.
 """
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -115,6 +116,17 @@ AdaptCondition = Annotated[
 ]
 Unit = Annotated[str, *_checked(units.known, {"enum": list(units.NAMES)})]
 
+
+def _hex(text: str) -> None:
+    try:
+        bytes.fromhex(text)
+    except ValueError:
+        raise Invalid("E113", f"'{text}' is not hex", "write two digits for each byte, as in aa55") from None
+
+
+Hex = Annotated[str, *_checked(_hex, {"pattern": "^([0-9A-Fa-f]{2})*$", "examples": ["aa55"]})]
+"""Bytes, two digits each."""
+
 Name = Annotated[str, StringConstraints(pattern=f"^{phrases.NAME}$", max_length=63)]
 OWN = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py:[A-Za-z_][A-Za-z0-9_]*$"
 """`file.py:Class`, a person's own; the file relative to the app."""
@@ -156,6 +168,41 @@ def one_of(names: tuple[str, ...], what: str) -> tuple[Any, ...]:
 
 
 FeatureNames = Annotated[Many[Annotated[str, *one_of(FEATURES, "feature")]], Field(min_length=1, max_length=12)]
+
+
+def _interval(value: object) -> tuple[float, float]:
+    """Two numbers; whole ones stay so, as they were written."""
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(_is_number(one) for one in value):
+        raise Invalid("E113", f"'{value}' is no range", "write the lowest and the highest number, as in [-40, 85]")
+    low, high = value
+    if low >= high:
+        raise Invalid("E113", f"the range [{low}, {high}] is empty", "write the lower number first")
+    return low, high
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _ranges(value: object) -> object:
+    return {PLAIN: _interval(value)} if isinstance(value, list | tuple) else value
+
+
+def _plainly(ranges: dict[str, tuple[float, float]]) -> object:
+    return list(ranges[PLAIN]) if ranges.keys() == {PLAIN} else {name: list(one) for name, one in ranges.items()}
+
+
+PLAIN = "value"
+"""The field of values that are no maps."""
+
+_PAIR: dict[str, Any] = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+Ranges = Annotated[
+    dict[str, Annotated[tuple[float, float], PlainValidator(_interval)]],
+    BeforeValidator(_ranges),
+    PlainSerializer(_plainly),
+    WithJsonSchema({"anyOf": [_PAIR, {"type": "object", "additionalProperties": _PAIR}], "examples": [[-40, 85], {"co2": [0, 5000]}]}),
+]
+"""Lowest and highest number: of plain values, or of each field of a map."""
 
 
 def _level(value: object) -> bool | int | str:

@@ -2,7 +2,9 @@
 
 from typing import Any, cast
 
-from eddy.spec.catalog import Features, Filter, Forward, Function, Judge, Mean, Model, Rule, Source
+from eddy.kernel.functions.alarm import compared
+from eddy.spec import conditions
+from eddy.spec.catalog import Alarm, Features, Filter, Forward, Function, Judge, Mean, Model, Rule, Source
 from eddy.spec.model import App
 from eddy.spec.vocabulary import LEVELS, Level
 
@@ -22,8 +24,9 @@ def described(app: App, name: str) -> Described:
     """What is known of a stream, as plain data.
 
     Returns:
-        Of these what there is: `unit`, `units` {field: unit}, `type`, `rate_hz`, `scale`, `private`, `kind` (`decided`). For lists of parts
-        `fields` {path: name}, `per` {name: what a number is to be divided by}, `absent` {name: the number that stands for none}.
+        Of these what there is: `unit`, `units` {field: unit}, `range` {field: [lowest, highest]}, `type`, `rate_hz`, `scale`, `private`,
+        `kind` (`decided`). For lists of parts `fields` {path: name}, `absent` {name: the number that stands for
+        none}; of these and of maps `per` {name: what a number is to be divided by}.
     """
     said: Described = {"private": _level(app, name, ())}
     said |= _source(app.sources[name]) if name in app.sources else _function(app, name, ())
@@ -61,6 +64,7 @@ def _source(source: Source) -> Described:
     return {
         "unit": source.unit,
         "units": source.units,
+        "range": {name: list(one) for name, one in source.range.items()},
         "type": source.type,
         "rate_hz": rate,
         "scale": str(scale) if scale > 1 else "",
@@ -74,7 +78,7 @@ def _function(app: App, name: str, before: tuple[str, ...]) -> Described:
         case Features():
             said = _row(function.compute, born, "")
         case Mean() | Filter() if born and function.inputs[0] in app.sources:
-            said = {what: about for what, about in _source(born).items() if what in ("unit", "units", "scale")}
+            said = {what: about for what, about in _source(born).items() if what in ("unit", "units", "range", "scale")}
         case Filter() | Forward() if name not in before:
             said = _function(app, function.inputs[0], (*before, name))
         case Model():
@@ -83,7 +87,22 @@ def _function(app: App, name: str, before: tuple[str, ...]) -> Described:
             said = _decided(app, function.model, _OF_A_POOL, born)
         case Rule():
             said = {"kind": DECIDED, "fields": {"0": "raised", "1": "at_ns"}}
+        case Alarm() if name not in before:
+            said = {"kind": DECIDED, **_watched(app, function, (*before, name))}
     return said
+
+
+def _watched(app: App, alarm: Alarm, before: tuple[str, ...]) -> Described:
+    """Of the `value` of an alarm what is known of the number that it compares; nothing when its inputs differ in that."""
+    field = compared(conditions.parse(alarm.when))
+    found: list[Described] = []
+    for name in alarm.inputs if field is not None else ():
+        of = _source(app.sources[name]) if name in app.sources else _function(app, name, before)
+        known = of.get("fields", {}).get(field, field)
+        per = of.get("per", {}).get(known) or int(of.get("scale") or 1)
+        unit = of.get("units", {}).get(known) or of.get("unit")
+        found.append({"per": {"value": per} if per > 1 else {}, "units": {"value": unit} if unit else {}})
+    return found[0] if found and all(one == found[0] for one in found) else {}
 
 
 def _decided(app: App, model: str, names: tuple[str, ...], born: Source | None) -> Described:

@@ -12,12 +12,14 @@ def measured(value: Any, said: Mapping[str, Any]) -> Any:
         said: Of its stream, see `eddy.spec.described.described`.
 
     Returns:
-        A list whose parts have names as a map of these; every whole number divided by the scale.
+        A list whose parts have names as a map of these; every whole number divided by the scale, or by what is said of its part alone.
     """
     if "fields" in said:
         value = _named(value, said)
+    elif "per" in said and isinstance(value, dict):
+        value = {name: _divided(one, said["per"].get(name, 1)) for name, one in value.items()}
     scale = int(said.get("scale", 1))
-    return _divided(value, scale) if scale > 1 else value
+    return _divided(value, scale)
 
 
 def _named(value: Any, said: Mapping[str, Any]) -> Any:
@@ -36,7 +38,9 @@ def _named(value: Any, said: Mapping[str, Any]) -> Any:
 
 
 def _divided(value: Any, scale: int) -> Any:
-    """A value with every whole number divided by the scale."""
+    """A value with every whole number divided by the scale; as it is for 1."""
+    if scale == 1:
+        return value
     if isinstance(value, dict):
         return {name: _divided(one, scale) for name, one in value.items()}
     if isinstance(value, list | tuple):

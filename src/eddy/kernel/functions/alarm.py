@@ -36,7 +36,7 @@ class Alarm(Function):
         self._watched: dict[str, list[Condition]] = {}
         self._raised: dict[str, list[Any]] = {}  # origin → since, value, by whom it was acknowledged, note
         self._new()  # raises what is wrong with them
-        self._field = _compared(when)
+        self._field = compared(when)
 
     def on(self, sample: Sample) -> "list[Any]":
         """One more sample; emits on a change only."""
@@ -119,14 +119,14 @@ def _whose(sample: Sample) -> "tuple[str, Any]":
     return sample.origin, value
 
 
-def _compared(tree: "Any") -> "str | None":
-    """The field of the first comparison."""
+def compared(tree: "Any") -> "str | None":
+    """The field of the first comparison of a condition: that of the `value` of an alarm. None without one."""
     if tree and tree[0] == "compare":
         field: str = tree[1]
         return field
     for part in tree[1:] if tree else ():
         if isinstance(part, (list, tuple)):
-            found = _compared(part)
+            found = compared(part)
             if found is not None:
                 return found
     return None
