@@ -43,6 +43,10 @@ def function(instance: str, **fields: Any) -> FunctionView:
     return replace(plain, **fields)
 
 
+def device(origin: str, **fields: Any) -> DeviceView:
+    return replace(DeviceView("pump-guard", "room", origin, "waiting", 1_000, 2_000, 3, "", None), **fields)
+
+
 class FakeHub:
     """Implements `HubView`. A move is done when a test calls `finish`.
 

@@ -166,8 +166,8 @@ def test_what_is_no_report_is_not_noted(running: House, about: Any) -> None:
 
 
 def test_only_sources_where_devices_wait_are_decided_about(running: House) -> None:
-    for app, source, kind in (("hous", "room", UnknownName), ("house", "romo", UnknownName), ("house", "log", UnknownName)):
-        with pytest.raises(kind, match="did you mean|there is no"):
+    for app, source in (("hous", "room"), ("house", "romo"), ("house", "log")):
+        with pytest.raises(UnknownName, match="there is no"):
             running.admit(app, source, "kitchen", True, "ada")
     with pytest.raises(SettingError, match="write `unknown: wait`"):
         running.admit("house", "hall", "kitchen", True, "ada")
