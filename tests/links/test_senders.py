@@ -120,6 +120,7 @@ WORDS = st.text("ab/[]!-.\nA*?", max_size=6)
 @given(st.lists(WORDS, max_size=3), WORDS)
 @example(["a[b]"], "ab")
 @example(["[!a]*"], "[!a]b")
+@example(["[a]*"], "ab")
 @example(["a*"], "a\n")
 @example(["a"], "A")
 def test_a_star_is_any_text_a_question_mark_one_character_and_all_else_itself(patterns: list[str], name: str) -> None:
