@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from eddy.errors import NoPlan, Refused, SettingError
 from eddy.hub.names import unknown
 from eddy.hub.search import Words
-from eddy.hub.view import APP_FILE, Decision, Document, Event, Found, FunctionView, NodeView
+from eddy.hub.view import APP_FILE, Decision, DeviceState, DeviceView, Document, Event, Found, FunctionView, NodeView
 
 
 def node(name: str, **fields: Any) -> NodeView:
@@ -43,6 +43,10 @@ def function(instance: str, **fields: Any) -> FunctionView:
     return replace(plain, **fields)
 
 
+def device(origin: str, **fields: Any) -> DeviceView:
+    return replace(DeviceView("pump-guard", "room", origin, "waiting", 1_000, 2_000, 3, "", None), **fields)
+
+
 class FakeHub:
     """Implements `HubView`. A move is done when a test calls `finish`.
 
@@ -50,6 +54,7 @@ class FakeHub:
         settings: {instance: settings} as configured.
         last: {instance: [seq, time_ns, value]}; None for an owner that does not answer.
         raised: {instance: what is raised}; None likewise.
+        waiting: Devices, the way they are shown.
     """
 
     def __init__(self) -> None:
@@ -66,6 +71,7 @@ class FakeHub:
         self.settings: dict[str, dict[str, Any]] = {}
         self.last: dict[str, Any] = {name: [] for name in names}
         self.raised: dict[str, Any] = {}
+        self.waiting: list[DeviceView] = []
 
     fabric = "tls/127.0.0.1:7447"
 
@@ -191,6 +197,16 @@ class FakeHub:
     def ask(self, instance: str, what: str) -> Any:
         with self._lock:
             return self.raised.get(instance, []) if what == "alarms" else self.last[instance] if what == "last" else 4711
+
+    def devices(self) -> list[DeviceView]:
+        with self._lock:
+            return self.waiting[:]
+
+    def admit(self, app: str, source: str, origin: str, approved: bool, by: str) -> None:
+        state: DeviceState = "approved" if approved else "refused"
+        with self._lock:
+            others = [one for one in self.waiting if (one.app, one.source, one.origin) != (app, source, origin)]
+            self.waiting = [*others, DeviceView(app, source, origin, state, None, None, 0, by, 42)]
 
     def enrol(self, csr_pem: str, proof: str) -> str:
         if proof != "proof of the token":

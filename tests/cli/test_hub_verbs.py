@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 from certificates import certificate as self_signed
-from fake_hub import FakeHub, function, node
+from fake_hub import FakeHub, device, function, node
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -157,6 +157,47 @@ def test_a_move_that_is_not_allowed_or_misspelt_moves_nothing(hub: FakeHub) -> N
 def test_each_step_of_a_move_has_words() -> None:
     assert move.step(function("f"), "cloud").startswith("cloud gets a copy")
     assert move.step(function("f", in_sync=["gw", "cloud"], stopped=True), "cloud") == "gw has stopped: cloud takes over"
+
+
+# eddy devices
+
+
+def test_devices_are_listed_with_who_decided(hub: FakeHub) -> None:
+    assert call("devices").stdout == "No device has waited.\n"
+    hub.waiting = [device("", waited=5000), device("cellar", state="refused", by="ada", decided_ms=5), device("[kitchen]")]
+    lines = call("devices").stdout.splitlines()
+    at = [logs.moment(ms) for ms in (1000, 2000, 5)]
+    assert lines == [
+        f"room  (others: there is no room for their names)  waiting  5000 waited from {at[0]} to {at[1]}",
+        f"room  cellar  refused by ada, {at[2]}  3 waited from {at[0]} to {at[1]}",
+        f"room  [kitchen]  waiting  3 waited from {at[0]} to {at[1]}",
+    ]
+    assert [one["origin"] for one in json.loads(call("devices", "--waiting", "--json", "-").stdout)["devices"]] == ["", "[kitchen]"]
+    assert "devices that wait for approval: 1; see eddy devices --waiting" in call("status").stdout
+    assert json.loads(call("status", "--json", "-").stdout)["devices_waiting"] == 1
+    hub.waiting = []
+    assert call("devices", "--waiting").stdout == "No device waits.\n"
+
+
+def test_a_device_is_approved_and_refused_at_its_source(hub: FakeHub) -> None:
+    hub.reach("judge", kind="source", name="room")
+    shown = call("devices", "approve", "floor-1/*", "--source", "room", "--by", "ada", "--json", "-")
+    assert shown.exit_code == 0, shown.stderr
+    assert json.loads(shown.stdout) == {"app": "pump-guard", "source": "room", "origin": "floor-1/*", "state": "approved", "by": "ada"}
+    assert "floor-1/* may send to room, says ada" in shown.stderr and "stays there" in shown.stderr
+    assert "kitchen may not send to room" in call("devices", "refuse", "kitchen", "--source", "room").stdout
+    assert [(one.origin, one.state) for one in hub.waiting] == [("floor-1/*", "approved"), ("kitchen", "refused")]
+    assert hub.waiting[1].by
+
+
+def test_a_source_that_is_not_there_or_in_two_apps_is_told(hub: FakeHub) -> None:
+    hub.reach("judge", kind="source", name="room")
+    missing = call("devices", "approve", "kitchen", "--source", "rom")
+    assert missing.exit_code == 1 and "there is no source 'rom': did you mean room?" in missing.stderr
+    hub.reach("detect@pump-3", kind="source", name="room", app="other")
+    several = call("devices", "approve", "kitchen", "--source", "room")
+    assert several.exit_code == 1 and "other and pump-guard have a source room: name one of them with --app" in flat(several.stderr)
+    assert call("devices", "approve", "kitchen", "--source", "room", "--app", "pump-guard").exit_code == 0
 
 
 # eddy logs, eddy why

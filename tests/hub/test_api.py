@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fake_hub import FakeHub
+from fake_hub import FakeHub, device
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,6 +136,30 @@ def test_settings_are_plain_data(hub: FakeHub, client: TestClient) -> None:
     for wrong in ({"threshold": 0.6}, {"n": 2**64}, {"key": {"base64": "%"}}, {"deep": [[[[[[[[[]]]]]]]]]}):
         assert "no plain data" in problem(client.post(path, json=wrong), 422)["detail"]
     assert problem(client.post(path, content=b'{"a": "\\ud800"}', headers={"content-type": "application/json"}), 422)["code"] == 153
+
+
+def test_devices_are_listed_and_decided_about(hub: FakeHub, client: TestClient) -> None:
+    hub.waiting = [device("cellar", state="refused", by="ada", decided_ms=5), device("kitchen"), device("hall", source="door")]
+    assert client.get(f"{API}/devices").json()[1] == {
+        "app": "pump-guard",
+        "source": "room",
+        "origin": "kitchen",
+        "state": "waiting",
+        "first_ms": 1000,
+        "last_ms": 2000,
+        "waited": 3,
+        "by": "",
+        "decided_ms": None,
+    }
+    found = client.get(f"{API}/devices", params={"state": "waiting", "source": "room"}).json()
+    assert [one["origin"] for one in found] == ["kitchen"]
+    problem(client.get(f"{API}/devices", params={"state": "gone"}), 422)
+    path = f"{API}/apps/pump-guard/sources/room/devices"
+    assert client.post(path, json={"origin": "floor-1/*", "approved": True, "by": "ada"}).status_code == 204
+    assert (hub.waiting[-1].origin, hub.waiting[-1].state, hub.waiting[-1].by) == ("floor-1/*", "approved", "ada")
+    for wrong in ({"origin": ""}, {"origin": "a\nb"}, {"origin": "x" * 257}, {"by": ""}, {"approved": None}, {"why": "typo"}):
+        problem(client.post(path, json={"origin": "a", "approved": True, "by": "ada", **wrong}), 422)
+    problem(client.post(f"{API}/apps/pump-gard/sources/room/devices", json={"origin": "a", "approved": True, "by": "ada"}), 404)
 
 
 def test_a_plan_changes_nothing_and_applying_answers_with_it(hub: FakeHub, client: TestClient) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fake_hub import FakeHub, function
+from fake_hub import FakeHub, device, function
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +68,13 @@ def test_alarms_are_counted_and_those_that_cannot_be_asked_are_not_called_quiet(
     hub.raised["judge"] = None
     found = read(hub)
     assert "eddy_alarms_raised" not in found and found["eddy_alarms_unknown"] == {(): 2}
+
+
+def test_devices_that_wait_are_counted_but_not_those_for_whom_there_is_no_room() -> None:
+    hub = FakeHub()
+    assert "eddy_devices_waiting" not in read(hub)
+    hub.waiting = [device("", waited=5000), device("kitchen"), device("hall"), device("cellar", state="refused", by="ada")]
+    assert read(hub)["eddy_devices_waiting"] == {(("app", "pump-guard"), ("source", "room")): 2}
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

@@ -26,7 +26,7 @@ from eddy.cli.main import app as command
 from eddy.errors import LinkLost, LinkTimeout, Refused, SettingError, ToolMissing
 from eddy.fabric.ports import free_port
 from eddy.links.amqp_in import Consume
-from eddy.links.driver import start
+from eddy.links.driver import Home, start
 from eddy.links.send import sender
 from eddy.node.sources import SourceThread
 
@@ -264,6 +264,35 @@ def test_the_queue_is_bound_and_the_routing_key_says_who_measured_it(rabbit: Rab
     fan = opened(Consume(to=at(rabbit), queue="fan", exchange="amq.fanout"))
     publisher.say("", "1", exchange="amq.fanout")
     assert take(fan, 1) == [1]
+
+
+@pytest.mark.slow
+def test_who_may_not_send_is_told_so_and_its_message_is_in_quarantine(rabbit: RabbitMQ, publisher: Publisher, opened: Any) -> None:
+    source = opened(Consume(to=at(rabbit), queue="allow", exchange="amq.topic", routing_key="room.#", allow="room.kitchen.*"))
+    for key in ("room.kitchen.1", "room.hall"):
+        publisher.say(key, "1", key, exchange="amq.topic")
+    found = take(source, 2)
+    assert found[0] == {"from": "room.kitchen.1", "value": 1} and (found[1]["from"], found[1]["payload"]) == ("room.hall", b"1")
+    source.kept(2)
+    assert publisher.heard() == ({"kept": 1}, "room.kitchen.1")
+    answer, asked = publisher.heard()
+    assert (answer["kept"], answer["quarantined"], asked) == (0, 1, "room.hall") and "room.hall is not allowed here" in answer["reason"]
+
+
+@pytest.mark.slow
+def test_who_is_not_known_waits_until_it_is_approved(
+    rabbit: RabbitMQ, publisher: Publisher, opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eddy.links.senders.EVERY_S", 0.01)
+    answers = iter([[0, None]])
+    home = Home(tmp_path, lambda question: next(answers, [1, [["wait", True]]]), "plant")
+    source = opened(Consume(to=at(rabbit), queue="wait", unknown="wait", home=home))
+    found: list[Any] = []
+    while not found or isinstance(found[-1], dict):
+        publisher.say("wait", "1")
+        found += take(source, 1)
+        source.kept(len(found))
+    assert found[-1] == 1 and all("waits for approval" in one["quarantine"] for one in found[:-1])
 
 
 class Raw(BasicProperties):  # type: ignore[misc]

@@ -239,15 +239,15 @@ def test_any_bytes_are_samples_that_a_log_can_hold_or_told_to_be_none(form: dict
         readings = Form(**form).decode(payload, NOON)
     except Undecodable as error:
         assert str(error)
-        samples, fault = Opened(Form(**form), lambda: NOON).open(payload, "topic")
-        assert fault == str(error) and samples[0][1]["payload"] == payload[:SHOWN_BYTES]
+        samples, faults = Opened(Form(**form), lambda: NOON).open(payload, "topic")
+        assert faults == [str(error)] and samples[0][1]["payload"] == payload[:SHOWN_BYTES]
     else:
         for reading in readings:
             assert reading.time_ns is None or abs(reading.time_ns) < 1 << 62
             assert reading.origin is None or isinstance(reading.origin, str)
             assert len(encode(reading.value)) <= SAMPLE_BYTES
-        samples, fault = Opened(Form(**form), lambda: NOON).open(payload, "topic")
-        assert not fault and len(samples) == len(readings)
+        samples, faults = Opened(Form(**form), lambda: NOON).open(payload, "topic")
+        assert not faults and len(samples) == len(readings)
     entry = [0, [list(sample) for sample in samples], 0]
     assert decode(encode(entry)) == entry
 

@@ -17,7 +17,7 @@ import typer
 
 from eddy import errors
 from eddy.errors import EddyError, KeyFileError, LinkError, LinkLost, LinkTimeout, NotAllowed, SettingError
-from eddy.hub.view import Decision, Document, Event, Found, FunctionView, NodeView
+from eddy.hub.view import Decision, DeviceView, Document, Event, Found, FunctionView, NodeView
 
 if TYPE_CHECKING:
     from eddy.spec.model import App
@@ -34,7 +34,7 @@ TokenFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", envvar="EDDY_TOKEN_FILE", help="File with the hub's token, readable by you only; or set EDDY_TOKEN."),
 ]
-_View = TypeVar("_View", NodeView, FunctionView, Decision, Event, Document)
+_View = TypeVar("_View", NodeView, FunctionView, Decision, DeviceView, Event, Document)
 
 
 class Hub:
@@ -114,6 +114,10 @@ class Hub:
     def function(self, instance: str) -> FunctionView:
         """One instance; raises UnknownName."""
         return _view(FunctionView, self.call("GET", f"functions/{quote(instance, safe='')}"))
+
+    def devices(self, state: str | None = None) -> list[DeviceView]:
+        """Devices that wait for approval, and others; see `HubView.devices`."""
+        return [_view(DeviceView, item) for item in self.call("GET", "devices", state=state)]
 
     def decisions(self, instance: str | None = None, after: int | None = None, limit: int = 100) -> list[Decision]:
         """Lines of the ledger; see `HubView.decisions`."""

@@ -16,6 +16,7 @@ from eddy.cli import (
     console,
     demo,
     device,
+    devices,
     doctor,
     hub,
     init,
@@ -59,6 +60,7 @@ app.add_typer(alarms.app, name="alarms")
 app.add_typer(demo.app, name="demo")
 app.add_typer(bench.app, name="bench")
 app.add_typer(device.app, name="device")
+app.add_typer(devices.app, name="devices")
 app.add_typer(hub.app, name="hub")
 app.add_typer(model.app, name="model")
 app.add_typer(node.app, name="node")

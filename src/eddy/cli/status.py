@@ -34,33 +34,41 @@ def status(
     out = console.result_console(json)
     with client.connect(hub, token_file) as there:
         if not follow:
-            nodes, functions = there.nodes(), there.functions()
-            out.print(tree(nodes, functions))
+            now = _look(there)
+            out.print(tree(*now))
             if json is not None:
-                console.write_json(json, result(nodes, functions))
+                console.write_json(json, result(*now))
             return
-        with Live(tree(there.nodes(), there.functions()), console=out, auto_refresh=False) as live:
+        with Live(tree(*_look(there)), console=out, auto_refresh=False) as live:
             try:
                 while True:
-                    nodes, functions = there.nodes(), there.functions()
-                    live.update(tree(nodes, functions), refresh=True)
+                    now = _look(there)
+                    live.update(tree(*now), refresh=True)
                     if json == "-":
-                        sys.stdout.write(jsonlib.dumps(result(nodes, functions)) + "\n")
+                        sys.stdout.write(jsonlib.dumps(result(*now)) + "\n")
                         sys.stdout.flush()
                     elif json is not None:
-                        console.write_json(json, result(nodes, functions))
+                        console.write_json(json, result(*now))
                     client.pause(EVERY_S)
             except KeyboardInterrupt:
                 return
 
 
-def result(nodes: "list[NodeView]", functions: "list[FunctionView]") -> dict[str, Any]:
-    """Both as JSON."""
-    return {"nodes": [asdict(node) for node in nodes], "functions": [asdict(function) for function in functions]}
+def _look(there: client.Hub) -> "tuple[list[NodeView], list[FunctionView], int]":
+    return there.nodes(), there.functions(), sum(one.waits for one in there.devices("waiting"))
 
 
-def tree(nodes: "list[NodeView]", functions: "list[FunctionView]") -> "Tree":
-    """Nodes with what they own and follow; functions on nodes that the hub does not know come last."""
+def result(nodes: "list[NodeView]", functions: "list[FunctionView]", waiting: int = 0) -> dict[str, Any]:
+    """All as JSON."""
+    return {
+        "nodes": [asdict(node) for node in nodes],
+        "functions": [asdict(function) for function in functions],
+        "devices_waiting": waiting,
+    }
+
+
+def tree(nodes: "list[NodeView]", functions: "list[FunctionView]", waiting: int = 0) -> "Tree":
+    """Nodes with what they own and follow; functions on nodes that the hub does not know, and how many devices wait, come last."""
     from rich.text import Text
     from rich.tree import Tree
 
@@ -77,6 +85,8 @@ def tree(nodes: "list[NodeView]", functions: "list[FunctionView]") -> "Tree":
             branch.add(Text(f"{name}  copy", style="dim"))
     for function in views.values():
         root.add(Text.assemble((f"{function.node}?  ", "red"), _line(function)))
+    if waiting:
+        root.add(Text(f"devices that wait for approval: {waiting}; see eddy devices --waiting", style="yellow"))
     return root
 
 

@@ -16,15 +16,17 @@ from eddy.errors import EddyError, Outdated, Refused, SettingError
 from eddy.fabric.mesh import Mesh
 from eddy.hub.control import Control, Entry
 from eddy.hub.deployment import Wanted, deploy
+from eddy.hub.devices import Devices, Seen
 from eddy.hub.names import unknown
 from eddy.hub.register import Register
 from eddy.hub.search import Words
 from eddy.hub.terms import Terms
-from eddy.hub.view import APP_FILE, Decision, Event, Found, FunctionView, NodeState, NodeView, Tier
+from eddy.hub.view import APP_FILE, Decision, DeviceView, Event, Found, FunctionView, NodeState, NodeView, Tier
 from eddy.kernel.assignment import ENDED, HUB, OWNER, STOPPED
 from eddy.kernel.charter import open_charter
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.package import DOMAIN, Manifest
+from eddy.links.senders import DEVICES, WAITING
 from eddy.planner import explain
 from eddy.planner.explain import Running
 from eddy.planner.from_app import problem
@@ -106,6 +108,8 @@ class House:
         self._mesh = mesh
         self._register = Register(engine)
         self._terms = Terms(engine)
+        self._devices = Devices(engine)
+        self._reported: dict[str, int] = {}  # source → number of the last report about its devices
         self._lock = RLock()
         self._tiers: dict[str, tuple[Tier, str]] = {}  # what nodes say of themselves: tier, address
         self._silent: set[str] = set()
@@ -148,7 +152,7 @@ class House:
         self._silent = silent
 
     def _answer(self, question: bytes) -> bytes | None:
-        """What nodes ask: the key that charters are signed with, code by its SHA-256; and what they say of themselves."""
+        """What nodes ask: the key that charters are signed with, code by its SHA-256, who may send; and what they say of themselves."""
         try:
             asked: Any = decode(question)
             what, about = asked
@@ -163,7 +167,27 @@ class House:
                 return next((code for app in self._known.values() for code in app.files.values() if sha256(code).digest() == about), None)
             if what == "sign":
                 return self._release(about)
+            if what == DEVICES:
+                return self._admitted(about)
         return None
+
+    def _admitted(self, about: Any) -> bytes | None:
+        """What was decided about the devices of a source, once it is noted who waits there; see `eddy.links.senders.DEVICES`."""
+        try:
+            instance, number, version, told = about
+            seen = [Seen.of(one) for one in told]
+        except (TypeError, ValueError):
+            return None
+        app, wired = self._belongs(instance) if isinstance(instance, str) else ("", None)
+        if wired is None or wired.kind != "source" or len(seen) > WAITING + 1:
+            return None
+        if seen and self._reported.get(instance) != number:
+            self._devices.saw(app, wired.name, seen)
+            self._reported[instance] = number
+        if self._devices.version(app, wired.name) == version:
+            return encode([version, None])
+        now, rules = self._devices.rules(app, wired.name)
+        return encode([now, rules])
 
     def _release(self, manifest: bytes) -> bytes | None:
         """The signature of a package for a model of an app; the loop that has made it keeps the package to itself."""
@@ -265,6 +289,10 @@ class House:
         events, documents = self._register.search(words, limit)
         return Found(documents, self._terms.search(words, limit), events)
 
+    def devices(self) -> list[DeviceView]:
+        """See `HubView`."""
+        return self._devices.all()
+
     def apps(self) -> list[str]:
         """See `HubView`."""
         with self._lock:
@@ -340,6 +368,7 @@ class House:
             for instance in self._instances(app):
                 self._control.remove(instance, f"{app} was stopped")
             self._register.remove_app(app)
+            self._devices.remove_app(app)
             del self._known[app]
 
     def move(self, instance: str, node: str, why: str) -> None:
@@ -379,6 +408,20 @@ class House:
             charter = open_charter(entry.charter.sealed)
             charter.settings = {**charter.settings, **settings}
             self._control.change(charter, entry.assignment.consumers, entry.assignment.narrow, _told(settings))
+
+    def admit(self, app: str, source: str, origin: str, approved: bool, by: str) -> None:
+        """See `HubView`."""
+        with self._lock:
+            known = self._app(app)
+            if source not in known.app.sources:
+                raise unknown("source", source, known.app.sources)
+            if getattr(known.app.sources[source], "unknown", None) != "wait":
+                raise SettingError(f"nobody waits for approval at {source}: write `unknown: wait` in the app, or who may send in `allow`")
+            self._devices.decide(app, source, origin, approved, by)
+            for instance, wired in known.wired.items():
+                entry = self._control.entries.get(instance)
+                if wired.name == source and entry:
+                    self._terms.note(entry.assignment, f"{'approve' if approved else 'refuse'} the device {origin}", f"{by} says so")
 
     def enrol(self, csr_pem: str, proof: str) -> str:
         """See `HubView`."""

@@ -66,6 +66,9 @@ def text(hub: HubView) -> str:
     told.metric("eddy_faults_total", "counter", "How often the code of an instance raised an error; begins anew with its node.")
     for one in functions:
         told.value(one.faults, app=one.app, function=one.instance)
+    told.metric("eddy_devices_waiting", "gauge", "Devices that wait until somebody approves them, for sources where one does.")
+    for (app, source), count in sorted(Counter((one.app, one.source) for one in hub.devices() if one.waits).items()):
+        told.value(count, app=app, source=source)
     _alarms(hub, [one for one in functions if is_alarm(one)], up, told)
     for what, newest in (("decisions", hub.decisions(None, None, 1)), ("events", hub.events(None, 1))):
         told.metric(f"eddy_{what}_total", "counter", f"Number of the newest of the hub's {what}; PostgreSQL may leave numbers out.")

@@ -10,19 +10,23 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header, Response
+from fastapi import APIRouter, Body, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from eddy.errors import Outdated, SettingError
 from eddy.hub.plain import from_json
 from eddy.hub.state import AppName, Hub, Instance, Name, NodeName, Why, app_tag, find_app, find_function, find_node, placement_tag
 from eddy.hub.view import FunctionView
+from eddy.links.origins import LONGEST
 
 YEAR_S = 366 * 86400
 
 router = APIRouter(tags=["orders"])
 enrolment = APIRouter(tags=["orders"])
 
+_LINE = r"^[^\x00-\x1f\x7f]*$"
+
+SourceName = Annotated[str, Path(min_length=1, max_length=200, description="What the app calls a source.", examples=["room"])]
 IfMatch = Annotated[str | None, Header(max_length=1000, description="Carry it out only if this is still the `ETag`.")]
 
 changing = Lock()
@@ -62,6 +66,17 @@ class Placement(BaseModel):
     """Of this owner."""
     wanted: str
     """The node that shall own it."""
+
+
+class Admission(_Order):
+    """Whether a device may send."""
+
+    origin: Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=_LINE, examples=["kitchen", "floor-1/*"])]
+    """Its name, or a pattern: `*` stands for any characters, `?` for one."""
+    approved: bool
+    """Its samples are taken from now on; else they go to quarantine. What is there already stays there."""
+    by: Annotated[str, Field(min_length=1, max_length=100, pattern=_LINE, examples=["ada"])]
+    """Who says so."""
 
 
 FilePath = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$")]
@@ -126,6 +141,13 @@ def configure(
     """They become an entry of its input log, at one place between two samples wherever it runs."""
     find_function(hub, instance)
     hub.configure(instance, from_json(settings))
+
+
+@router.post("/apps/{app}/sources/{source}/devices", status_code=204, summary="Approve or refuse a device")
+def admit(hub: Hub, app: AppName, source: SourceName, order: Admission) -> None:
+    """Of what was said about a device the last word counts. The node of the source knows within seconds."""
+    find_app(hub, app)
+    hub.admit(app, source, order.origin, order.approved, order.by)
 
 
 @router.post("/plan", summary="What applying an app would do")

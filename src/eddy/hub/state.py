@@ -12,7 +12,7 @@ from eddy.errors import LinkTimeout
 from eddy.hub.names import unknown
 from eddy.hub.plain import to_json
 from eddy.hub.streaming import Feed, Follow, stream
-from eddy.hub.view import Decision, Event, Found, FunctionView, HubView, NodeView
+from eddy.hub.view import Decision, DeviceState, DeviceView, Event, Found, FunctionView, HubView, NodeView
 
 MAX_NUMBER = 2**53
 """Numbers above are none that the hub gave, and JSON's readers would round them."""
@@ -127,6 +127,16 @@ def ask(
     alarm has raised, `[origin, since_ns, value, by, note]` each. 504 when nobody answers in time."""
     find_function(hub, instance)
     return {"answer": to_json(answer(hub, instance, what))}
+
+
+@router.get("/devices", summary="Devices that wait for approval, and what was decided about others")
+def devices(
+    hub: Hub,
+    state: Annotated[DeviceState | None, Query(description="Of this state only.")] = None,
+    source: Annotated[Name | None, Query(description="Of this source only.", examples=["room"])] = None,
+) -> list[DeviceView]:
+    """By app, source and origin."""
+    return [one for one in hub.devices() if state in (None, one.state) and source in (None, one.source)]
 
 
 @router.get("/decisions", summary="The ledger: what was decided, and why")

@@ -90,6 +90,11 @@ class Terms:
             self._note(connection, assignment, what, why)
         return True
 
+    def note(self, assignment: Assignment, what: str, why: str) -> None:
+        """Something was decided that changes neither owner nor copies."""
+        with self._engine.begin() as connection:
+            self._note(connection, assignment, what, why)
+
     def decisions(self, instance: str) -> list[tuple[int, int, str, str]]:
         """(time_ms, term, what, why) about an instance, oldest first."""
         with self._engine.connect() as connection:

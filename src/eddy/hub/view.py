@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 NodeState = Literal["up", "silent", "gone"]
 Tier = Literal["device", "gateway", "cloud"]
 Kind = Literal["source", "function", "sink"]
+DeviceState = Literal["waiting", "approved", "refused"]
 
 APP_FILE = "eddy.yaml"
 """What the file of an app is called among those beside it."""
@@ -133,6 +134,37 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device that has sent to a source with `unknown: wait`, or what was decided about one that has not, or about a pattern."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+
+    app: str
+    """The app of the source."""
+    source: str
+    """What the app calls the source."""
+    origin: str
+    """The device's name, or a pattern; empty: all those for whom there was no room in the list of who waits."""
+    state: DeviceState
+    """What holds now: the last decision that means it; `waiting` without any."""
+    first_ms: int | None
+    """When the first of its samples waited, milliseconds since 1970; null when none did."""
+    last_ms: int | None
+    """When the last of its samples waited."""
+    waited: int
+    """How many of its samples waited: they are in quarantine, and stay there."""
+    by: str
+    """Who decided; empty while it waits."""
+    decided_ms: int | None
+    """When; null while it waits."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is one device, and nobody has decided yet."""
+        return self.state == "waiting" and bool(self.origin)
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A line of an app's file, or of a file beside it."""
 
@@ -242,6 +274,20 @@ class HubView(Protocol):
 
         Returns:
             Plain data; None when the owner did not answer in time.
+        """
+
+    def devices(self) -> list[DeviceView]:
+        """All devices that wait or waited for approval, and what was decided; by app, source and origin."""
+
+    def admit(self, app: str, source: str, origin: str, approved: bool, by: str) -> None:
+        """A person says whether a device may send to a source, or all whose origins fit a pattern. The last word counts.
+
+        Args:
+            app: The app of the source.
+            source: What the app calls it; one with `unknown: wait`.
+            origin: Name, or pattern with `*` and `?`.
+            approved: Whether it may.
+            by: Who says so.
         """
 
     def enrol(self, csr_pem: str, proof: str) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 from eddy.errors import LinkLost, SettingError
 from eddy.links.amqp import broker, pika, words
 from eddy.links.decoders import Form, quarantined
-from eddy.links.intake import Intake, Message, Opened, Samples
+from eddy.links.driver import Home
+from eddy.links.intake import Intake, Message, Opened, Samples, outcome
+from eddy.links.senders import Senders
 
 LARGEST = 1 << 20
 PREFETCH = 1000
@@ -38,14 +40,18 @@ class Consume:
         ca, certificate, key: Files, PEM, for TLS: whom to trust, and who this is.
         largest: Bytes of a message; what is longer goes to quarantine.
         timeout_s: How long connecting may take, and how long the broker may take no answers.
+        allow, unknown: Who may send; see `eddy.links.senders.Senders`.
         remember: How many keys are remembered, with `unique`.
         resume: Ignored: the broker knows what was acknowledged.
+        home: Of the node.
         form: How a message is written; see `eddy.links.decoders.Form`.
 
     Raises:
         SettingError: No such address, or a routing key without an exchange.
         LinkLost: The broker is not there, or does not let us have the queue.
     """
+
+    at_home = True
 
     def __init__(
         self,
@@ -60,8 +66,11 @@ class Consume:
         key: str | None = None,
         largest: int = LARGEST,
         timeout_s: int = 10,
+        allow: str | Sequence[str] = (),
+        unknown: str | None = None,
         remember: int = 0,
         resume: int = 0,
+        home: Home | None = None,
         **form: Any,
     ) -> None:
         keys = [routing_key] if isinstance(routing_key, str) else list(routing_key)
@@ -71,7 +80,8 @@ class Consume:
         self._queue, self._exchange, self._prefetch, self._largest = queue, exchange, prefetch, largest
         self._keys = keys or [""] * bool(exchange)
         self._many = any(sign in one for one in keys for sign in "*#")
-        self._opened = Opened(Form(**form))
+        self._senders = Senders(allow, unknown, home)
+        self._opened = Opened(Form(**form), senders=self._senders)
         self._intake = Intake(self._confirm)
         self.counts = self._intake.counts
         self._closed, self._as_it_is = False, False
@@ -90,6 +100,7 @@ class Consume:
         if not self._ready.wait(timeout_s) or self._refusal:
             self.close()
             raise LinkLost(f"{self._where} {self._refusal or f'has not answered within {timeout_s} s'}")
+        self._senders.begin()
 
     def read(self) -> Samples | None:
         """See `eddy.links.driver.Source`; raises LinkLost when the connection is gone."""
@@ -102,6 +113,7 @@ class Consume:
     def close(self) -> None:
         """Take leave of the broker; it keeps what was not acknowledged."""
         self._closed = True
+        self._senders.close()
         self._intake.close()
         self._loop.add_callback_threadsafe(self._leave)
         self._thread.join(2 * _LEAVE_S)
@@ -180,12 +192,11 @@ class Consume:
     def _open(self, method: Any, properties: Any, body: bytes) -> Message:
         key = _text(method.routing_key)
         if len(body) > self._largest:
-            fault = f"a message may have {self._largest} bytes, and this one has {len(body)}"
-            samples: Samples = [(self._opened.now_ns(), quarantined(body, fault, key or self._queue))]
+            faults = [f"a message may have {self._largest} bytes, and this one has {len(body)}"]
+            samples: Samples = [(self._opened.now_ns(), quarantined(body, faults[0], key or self._queue))]
         else:
-            samples, fault = self._opened.open(body, (key or None) if self._many else None, key or self._queue)
-        answer = {"kept": 0, "quarantined": 1, "reason": fault} if fault else {"kept": len(samples)}
-        return samples, len(body), (method.delivery_tag, properties, answer)
+            samples, faults = self._opened.open(body, (key or None) if self._many else None, key or self._queue)
+        return samples, len(body), (method.delivery_tag, properties, outcome(samples, faults))
 
     def _confirm(self, receipts: list[tuple[int, Any, dict[str, Any]]]) -> None:
         self._loop.add_callback_threadsafe(partial(self._acknowledge, receipts))

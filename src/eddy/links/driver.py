@@ -70,10 +70,12 @@ class Home:
     Attributes:
         folder: For what they keep; the same after a restart.
         ask: Asks the hub; None when it does not answer.
+        instance: The source or sink that the driver is of.
     """
 
     folder: Path
     ask: Callable[[list[Any]], Any]
+    instance: str = ""
 
 
 def start(program: list[Any], home: Home | None = None, **more: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 
 from eddy.errors import Undecodable
 from eddy.links.decoders import Form, quarantined
+from eddy.links.origins import Names
+from eddy.links.senders import Senders, shown
 
 AT_ONCE = 1024
 """Samples that are read at once, or those of one message."""
@@ -149,43 +151,69 @@ class Opened:
     """Samples of messages as a source gives them on, in a form.
 
     A sample is its value; `{"from": origin, "value": value}` where it is known who measured it, or where a value has such names itself,
-    and with `"key"` where the form says what tells one from the other. A message that cannot be decoded is a sample, too: see
-    `eddy.links.decoders.quarantined`.
+    and with `"key"` where the form says what tells one from the other. What cannot be decoded, or is of an origin that may not send, is a
+    sample, too: see `eddy.links.decoders.quarantined`.
 
     Args:
         form: Of the messages.
         now_ns: The clock, for messages that say no time.
+        senders: Who may send; everybody without.
 
     Attributes:
-        quarantined: Messages that could not be decoded.
+        quarantined: Messages that could not be decoded, and samples of who may not send.
     """
 
-    def __init__(self, form: Form, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, form: Form, now_ns: Callable[[], int] = time.time_ns, senders: Senders | None = None) -> None:
         self._form = form
         self.now_ns = now_ns
+        self._senders = None if senders and senders.everybody else senders
         self.quarantined = 0
 
-    def open(self, payload: bytes, origin: str | None = None, sender: str | None = None) -> tuple[Samples, str]:
-        """The samples of a message, and why it is in quarantine or "".
+    def open(
+        self, payload: bytes, origin: str | None = None, sender: str | None = None, speaks_for: Names | None = None
+    ) -> tuple[Samples, list[str]]:
+        """The samples of a message, and for each of these that is in quarantine, why.
 
         Args:
             payload: The message.
             origin: Who measured samples that do not say so.
-            sender: Who sent it, for what goes to quarantine; `origin` without.
+            sender: Who sent it, for what goes to quarantine; `origin` without. It counts as the origin of samples that have none when it is
+                looked at who may send.
+            speaks_for: Whose samples this sender may bring; all when None.
         """
         now_ns = self.now_ns()
         try:
             readings = self._form.decode(payload, now_ns)
         except Undecodable as error:
             self.quarantined += 1
-            return [(now_ns, quarantined(payload, str(error), sender or origin))], str(error)
+            return [(now_ns, quarantined(payload, str(error), sender or origin))], [str(error)]
         samples: Samples = []
+        faults = []
+        checked = speaks_for is not None or self._senders is not None
         for at, who, value, key in readings:
             if who is None:
                 who = origin  # noqa: PLW2901
+            if checked and (fault := self._refusal(who or sender or "", speaks_for)):
+                faults.append(fault)
+                one = payload if len(readings) == 1 else repr({"time_ns": at, "value": value}).encode(errors="replace")
+                samples.append((now_ns, quarantined(one, fault, who or sender)))
+                continue
             if self._form.unique:
                 value = {"key": key, "from": who, "value": value}  # noqa: PLW2901
             elif who is not None or (isinstance(value, dict) and not _OURS.isdisjoint(value)):
                 value = {"from": who, "value": value}  # noqa: PLW2901
             samples.append((now_ns if at is None else at, value))
-        return samples, ""
+        self.quarantined += len(faults)
+        return samples, faults
+
+    def _refusal(self, origin: str, speaks_for: Names | None) -> str:
+        if speaks_for is not None and origin not in speaks_for:
+            return f"origin {shown(origin)} is none that this token speaks for: see `tokens` of this source"
+        return self._senders.refusal(origin) if self._senders else ""
+
+
+def outcome(samples: Samples, faults: list[str]) -> dict[str, Any]:
+    """What a sender is told of its message once it is kept."""
+    if not faults:
+        return {"kept": len(samples)}
+    return {"kept": len(samples) - len(faults), "quarantined": len(faults), "reason": faults[0]}

@@ -1,14 +1,15 @@
-"""Listens for people's devices: an ASGI app in a thread, on loopback unless it asks for a token."""
+"""Listens for people's devices: an ASGI app in a thread, on loopback unless it asks for a token; and whose tokens these are."""
 
 import hmac
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from eddy.errors import KeyFileError, LinkLost, SettingError, ToolMissing
+from eddy.links.origins import Names
 
 MIN_TOKEN = 16
 """Characters."""
@@ -20,13 +21,47 @@ _CLOSE_S = 2
 _BACKLOG = 2048
 
 
+class Tokens:
+    """What senders show (RFC 6750), and for whom they speak then.
+
+    Args:
+        token: Speaks for all origins.
+        tokens: {name or pattern of origins: what speaks for these}; the same token may stand at several.
+
+    Attributes:
+        asked: There is one: who shows none is turned away.
+
+    Raises:
+        SettingError: One can be guessed, or speaks for all and for some.
+    """
+
+    def __init__(self, token: str | None = None, tokens: Mapping[str, str] | None = None) -> None:
+        several: dict[str, list[str]] = {}
+        for origins, one in (tokens or {}).items():
+            _check_token(one, f"the token of {origins}")
+            several.setdefault(one, []).append(origins)
+        self._scopes: list[tuple[bytes, Names | None]] = [(f"Bearer {one}".encode(), Names(several[one])) for one in several]
+        if token is not None:
+            _check_token(token, "the token")
+            if token in several:
+                raise SettingError(f"`token` and that of {several[token][0]} are the same: one speaks for all, the other must be another")
+            self._scopes.append((f"Bearer {token}".encode(), None))
+        self.asked = bool(self._scopes)
+
+    def speaks_for(self, header: str) -> tuple[bool, Names | None]:
+        """Whether who shows this header `Authorization` may speak, and for whom: all when None. All are compared, each in constant time."""
+        shown = header.encode()
+        fits = [scope for one, scope in self._scopes if hmac.compare_digest(shown, one)]
+        return (True, fits[0]) if fits else (not self.asked, None)
+
+
 class Listener:
     """An app behind a port.
 
     Args:
         app: ASGI.
         listen: `host:port`; port 0 takes a free one.
-        token: What senders must show (RFC 6750); without, only this machine is listened to.
+        tokens: What senders must show; without any, only this machine is listened to.
         certificate, key: Files, PEM, for TLS.
         connections: More at once are answered with 503.
         message_bytes: Of a message of a WebSocket, at most; None for an app without any.
@@ -35,7 +70,7 @@ class Listener:
         host, port: Where it listens.
 
     Raises:
-        SettingError: No address, a token that can be guessed, or strangers could reach it without one.
+        SettingError: No address, or strangers could reach it without a token.
         KeyFileError: Certificate and key cannot be used.
         LinkLost: The port is taken, or the address is not this machine's.
     """
@@ -44,7 +79,7 @@ class Listener:
         self,
         app: Callable[..., Any],
         listen: str,
-        token: str | None = None,
+        tokens: Tokens,
         certificate: str | None = None,
         key: str | None = None,
         connections: int = 500,
@@ -52,13 +87,11 @@ class Listener:
     ) -> None:
         import uvicorn
 
-        if token is not None and (len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable()):
-            raise SettingError(f"the token must have {MIN_TOKEN} or more letters and digits: make one with `openssl rand -hex 16`")
         if bool(certificate) != bool(key):
             raise SettingError("TLS needs both `certificate` and `key`, files in PEM")
         host, port = address(listen)
-        if token is None and not _is_loopback(host):
-            raise SettingError(f"{listen} can be reached by strangers: give `token: env:NAME`, or listen at 127.0.0.1")
+        if not tokens.asked and not _is_loopback(host):
+            raise SettingError(f"{listen} can be reached by strangers: give `token: env:NAME` or `tokens`, or listen at 127.0.0.1")
         websockets: Any = "none"
         if message_bytes is not None:
             websockets = _websockets()
@@ -105,9 +138,9 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def allowed(header: str, token: str | None) -> bool:
-    """Whether the header `Authorization` shows the token, if there is one."""
-    return token is None or hmac.compare_digest(header.encode(), f"Bearer {token}".encode())
+def _check_token(token: str, what: str) -> None:
+    if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable():
+        raise SettingError(f"{what} must have {MIN_TOKEN} or more letters and digits: make one with `openssl rand -hex 16`")
 
 
 def _is_loopback(host: str) -> bool:

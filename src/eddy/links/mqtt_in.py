@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from eddy.errors import LinkLost, SettingError
 from eddy.links.decoders import Form, quarantined
 from eddy.links.driver import Home
-from eddy.links.intake import SAMPLES, Intake, Message, Opened, Samples
+from eddy.links.intake import SAMPLES, Intake, Message, Opened, Samples, outcome
 from eddy.links.mqtt import broker_address
 from eddy.links.mqtt_line import Line
+from eddy.links.senders import Senders
 from eddy.security import keyfile
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Subscribe:
         largest: Bytes of a message; what is longer goes to quarantine.
         queue: Samples that wait to be kept, at most.
         timeout_s: How long connecting may take.
+        allow, unknown: Who may send; see `eddy.links.senders.Senders`.
         remember: How many keys are remembered, with `unique`.
         resume: Ignored: the broker knows what was acknowledged.
         home: Of the node.
@@ -77,6 +79,8 @@ class Subscribe:
         largest: int = LARGEST,
         queue: int = SAMPLES,
         timeout_s: int = 10,
+        allow: str | Sequence[str] = (),
+        unknown: str | None = None,
         remember: int = 0,
         resume: int = 0,
         home: Home | None = None,
@@ -89,7 +93,8 @@ class Subscribe:
         self._topics = [topic] if isinstance(topic, str) else list(topic)
         self._many = any(sign in one for one in self._topics for sign in "+#")
         self._largest = largest
-        self._opened = Opened(Form(**form))
+        self._senders = Senders(allow, unknown, home)
+        self._opened = Opened(Form(**form), senders=self._senders)
         self._intake = Intake(self._confirm, queue)
         self.counts = self._intake.counts
         self._closed = False
@@ -114,6 +119,7 @@ class Subscribe:
         except BaseException:
             self.close()
             raise
+        self._senders.begin()
 
     def read(self) -> Samples | None:
         """See `eddy.links.driver.Source`; raises LinkLost when the connection is gone."""
@@ -126,6 +132,7 @@ class Subscribe:
     def close(self) -> None:
         """Take leave of the broker; it keeps what was not acknowledged."""
         self._closed = True
+        self._senders.close()
         self._intake.close()
         if self._line:
             self._line.close()
@@ -209,14 +216,13 @@ class Subscribe:
         topic = message.topic
         payload = bytes(message.payload)
         if len(payload) > self._largest:
-            fault = f"a message may have {self._largest} bytes, and this one has {len(payload)}"
-            samples: Samples = [(self._opened.now_ns(), quarantined(payload, fault, topic))]
+            faults = [f"a message may have {self._largest} bytes, and this one has {len(payload)}"]
+            samples: Samples = [(self._opened.now_ns(), quarantined(payload, faults[0], topic))]
         else:
-            samples, fault = self._opened.open(payload, topic if self._many else None, topic)
-        answer = {"kept": 0, "quarantined": 1, "reason": fault} if fault else {"kept": len(samples)}
+            samples, faults = self._opened.open(payload, topic if self._many else None, topic)
         # Asking paho for a property that is not there is slow.
         asks = "ResponseTopic" in vars(getattr(message, "properties", None) or self)
-        receipt = (message.mid, message.qos, message.properties if asks else None, answer)
+        receipt = (message.mid, message.qos, message.properties if asks else None, outcome(samples, faults))
         self._burst.append((samples, len(payload), receipt))
 
     def _flush(self) -> None:

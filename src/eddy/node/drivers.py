@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from eddy.errors import EddyError, SampleError, TooLarge
@@ -113,7 +113,8 @@ class Drivers:
     def _read(self, name: str, program: Any) -> _Source:
         replica = self._host.replica(name)
         assert replica
-        driver: Callable[[int], Any] = lambda kept: start(program[1], self._code, self._home, resume=kept)  # noqa: E731
+        home = self._home and replace(self._home, instance=name)
+        driver: Callable[[int], Any] = lambda kept: start(program[1], self._code, home, resume=kept)  # noqa: E731
         return _Source(SourceThread(driver, replica.taken).begin(), replica.taken, over=replica.ended)
 
     def _write(self, program: Any) -> _Sink:

@@ -186,8 +186,21 @@ class Taken(Source):
     struct: str = ""
 
 
-class _Bounded(Taken):
-    """What comes over a network.
+class _Sent(Taken):
+    """What comes over a network, from whoever is there.
+
+    Attributes:
+        allow: Origins that may send, or patterns of them: `*` for any characters, `?` for one.
+        unknown: What happens to the samples of others; `wait`: until their device is approved. Where `allow` names somebody they are
+            refused without, else taken.
+    """
+
+    allow: Columns = ()
+    unknown: Literal["take", "refuse", "wait"] | None = None
+
+
+class _Bounded(_Sent):
+    """What comes over a network, bounded.
 
     Attributes:
         largest: Bytes of a message.
@@ -229,7 +242,7 @@ class Subscribe(_Bounded):
     copies: Literal[0, 1, 2] = 0
 
 
-class Consume(Taken):
+class Consume(_Sent):
     """Messages of a queue of an AMQP broker, acknowledged when they are kept.
 
     Attributes:
@@ -263,6 +276,7 @@ class Http(_Bounded):
         listen: `host:port`.
         path: Where to post.
         token: What senders show; without, only the node's machine is listened to.
+        tokens: Likewise, for the origins that a name or pattern stands for, and no others.
     """
 
     program = ("eddy.links.http", "Http")
@@ -270,13 +284,14 @@ class Http(_Bounded):
     listen: str = Field(min_length=1)
     path: str = Field(default="/", pattern="^/")
     token: str | None = None
+    tokens: dict[str, str] | None = None
 
 
 class WebSocket(_Bounded):
     """Messages of WebSockets, each answered with its number when it is kept.
 
     Attributes:
-        listen, path, token: As of `Http`.
+        listen, path, token, tokens: As of `Http`.
     """
 
     program = ("eddy.links.websocket", "WebSocket")
@@ -284,6 +299,7 @@ class WebSocket(_Bounded):
     listen: str = Field(min_length=1)
     path: str = Field(default="/", pattern="^/")
     token: str | None = None
+    tokens: dict[str, str] | None = None
 
 
 class Folder(Taken):
