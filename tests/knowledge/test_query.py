@@ -41,7 +41,7 @@ def test_each_stream_is_a_view_and_rows_from_before_a_column_have_nothing_there(
             {"n": 130, "t": sum(range(120)), "v": sum(range(120, 130))}
         ]
         names = {row["name"] for row in lake.query("SHOW TABLES").rows()}
-        assert names == {"room", "ward", "quarantine", "gaps", "audit", "streams", "fields", "quality"}
+        assert names == {"room", "ward", "quarantine", "gaps", "audit", "streams", "fields", "quality", "tiers"}
 
 
 def test_the_catalog_says_what_there_is(root: Path) -> None:

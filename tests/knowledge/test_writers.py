@@ -32,6 +32,27 @@ def written_by_all(place: Place, batches: int) -> None:
     assert found == Counter((name, number) for name in NAMES for number in range(batches * ROWS))
 
 
+def moved_by_all(place: Place, batches: int) -> None:
+    """Let everybody write and sum up at once, and look at what came of it."""
+    command = [sys.executable, str(Path(__file__).with_name("writing.py")), place.root]
+    writers = [subprocess.Popen([*command, name, str(batches), json.dumps(dict(place.options)), "moving"]) for name in NAMES]
+    assert [writer.wait(120) for writer in writers] == [0] * len(NAMES)
+    with Lake(place.root, dict(place.options)) as lake:
+        hours = lake.query("FROM history('room', 'value', INTERVAL 1 HOUR)").rows()
+        tiers = {row["tier"]: row["rows"] for row in lake.query("FROM tiers").rows()}
+        (left,) = lake.query("SELECT count(*) AS n FROM room").rows()
+        summed = {tier: lake.query(f'SELECT sum("count") AS n FROM "room@{tier}"').rows()[0]["n"] for tier in tiers}
+    numbers = range(batches * ROWS)
+    wanted = [(name, len(numbers), sum(numbers) / len(numbers), 0, len(numbers) - 1) for name in NAMES]
+    assert [tuple(row[column] for column in ("origin", "count", "mean", "min", "max")) for row in hours] == wanted
+    assert tiers.keys() == {"warm", "cold"} and left["n"] < len(NAMES) * len(numbers)
+    assert summed == dict.fromkeys(tiers, len(NAMES) * len(numbers) - left["n"])
+
+
+def test_in_a_folder_each_sample_counts_once_through_moves_of_all(tmp_path: Path) -> None:
+    moved_by_all(Place(str(tmp_path)), batches=16)
+
+
 def test_in_a_folder_each_sample_is_there_once_through_compactions_of_all(tmp_path: Path) -> None:
     written_by_all(Place(str(tmp_path)), batches=16)
 
@@ -59,6 +80,10 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     finally:
         server.kill()
         server.wait()
+
+
+def test_on_an_object_store_each_sample_counts_once_through_moves_of_all(bucket: Place) -> None:
+    moved_by_all(Place(f"{bucket.root}-moving", bucket.options), batches=16)
 
 
 def test_on_an_object_store_each_sample_is_there_once_and_can_be_asked_for(bucket: Place) -> None:
