@@ -354,7 +354,8 @@ class Lake:
         for part in parts:
             kind = part.get("type")
             if kind == "TABLE_FUNCTION":
-                named += self._named(part["function"])
+                # Another spelling, such as main.room, could be any of them.
+                named += [name if name in here else _EVERY[0] for name in self._named(part["function"])]
             elif kind == "BASE_TABLE" or (kind == "SHOW_REF" and part.get("show_type") == "SHOW"):
                 path = [str(step).lower() for step in part["qualified_name"]["path"]]
                 if path[-1] in here:
