@@ -7,15 +7,18 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from writing import ROWS
+from writing import ROWS, opened
 
+from eddy.errors import StorageFull
 from eddy.knowledge.aggregate import aggregate
 from eddy.knowledge.query import Lake
-from eddy.knowledge.tables import Place
+from eddy.knowledge.tables import LEASE_S, Place, Table
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +87,47 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def test_on_an_object_store_each_sample_counts_once_through_moves_of_all(bucket: Place) -> None:
     moved_by_all(Place(f"{bucket.root}-moving", bucket.options), batches=16)
+
+
+class Stop(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize("where", ["room@warm", "room@cold", "room"])
+def test_on_an_object_store_who_was_away_for_longer_than_its_claim_takes_nothing_away(
+    bucket: Place, monkeypatch: pytest.MonkeyPatch, where: str, stops: bool
+) -> None:
+    """Before it commits to one of the tables, somebody else has taken over and moved the same samples, or stopped while doing so."""
+    place = Place(f"{bucket.root}-away-{where.replace('@', '-')}-{stops}", bucket.options)
+    one, other = opened(place.root, dict(place.options), True), opened(place.root, dict(place.options), True)
+    one.write_all([(f"a/a/ab/{n}", n * 10**9, ["room", "a", n, n]) for n in range(100)])
+    theirs = other._table("room").table
+    commits, now_s, away = {"append": Table.append, "release": Table.release}, 2_000_000_000, True
+
+    def commit(how: str) -> Callable[..., None]:
+        def does(table: Table, *given: Any) -> None:
+            nonlocal away
+            if away and table.name == where:
+                away = False
+                with suppress(Stop):
+                    other._upkeep.tend(theirs, (now_s + 2 * LEASE_S) * 10**9)
+            elif stops and table is theirs:
+                raise Stop
+            commits[how](table, *given)
+
+        return does
+
+    for how in commits:
+        monkeypatch.setattr(Table, how, commit(how))
+    with pytest.raises(StorageFull):
+        one._upkeep.tend(one._table("room").table, now_s * 10**9)
+    assert not away
+    for later in (0, 4, 8):
+        with Lake(place.root, dict(place.options)) as lake:
+            (row,) = lake.query("FROM history('room', 'value', INTERVAL 1 HOUR)").rows()
+        assert (row["count"], row["mean"], row["max"]) == (100, 49.5, 99)
+        one._upkeep.tend(one._table("room").table, (now_s + later * LEASE_S) * 10**9)
 
 
 def test_on_an_object_store_each_sample_is_there_once_and_can_be_asked_for(bucket: Place) -> None:
