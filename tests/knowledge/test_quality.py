@@ -3,15 +3,21 @@
 import csv
 import os
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lakes import START_NS, sample
 
 from eddy.dashboard.lake import render
 from eddy.knowledge.lake import Lake as Sink
+from eddy.knowledge.quality import assess
 from eddy.knowledge.query import Lake
 from eddy.knowledge.tables import Place, Table, stream_schema
 from eddy.spec.described import described
@@ -100,3 +106,41 @@ def test_a_column_whose_rows_have_gone_with_their_days_is_no_matter(tmp_path: Pa
     with Lake(tmp_path) as lake:
         assert lake.query("SELECT rows, unchanged, out_of_range FROM quality").rows() == [{"rows": 1, "unchanged": 0, "out_of_range": 1}]
         assert [row["field"] for row in lake.query("FROM fields").rows()] == ["temp"]
+
+
+ROW = st.tuples(
+    st.sampled_from("ab"), st.integers(0, 30) | st.integers(0, 200_000), st.sampled_from([None, 1, 2, 300]), st.booleans()
+)
+
+
+@given(st.lists(ROW, min_size=1, max_size=40), st.integers(1, 50))
+def test_in_stretches_of_any_length_it_is_what_all_at_once_would_be(made: list[tuple[str, int, int | None, bool]], at_once: int) -> None:
+    """A second of the first days, a value, and whether the row is there twice, as it must never be."""
+    rows = [(origin, seq, second * 10**6, value) for seq, (origin, second, value, _) in enumerate(made)]
+    rows += [row for row, (*_, twice) in zip(rows, made, strict=True) if twice]
+    rows.sort(key=lambda row: row[1] % 7)
+    names = ("origin", "birth", "seq", "time", "value", "late")
+    columns = zip(*((origin, "00", seq, us, value, bool(seq % 3)) for origin, seq, us, value in rows), strict=True)
+    there = pa.table(dict(zip(names, columns, strict=True)))
+    there = there.set_column(3, "time", there["time"].cast(pa.timestamp("us", "UTC")))
+    there = there.append_column("day", there["time"].cast(pa.date32()))
+    with duckdb.connect() as duck:
+        duck.execute("SET TimeZone = 'UTC'")
+        duck.register("room", there)
+        duck.register("gaps", pa.table({"stream": ["room"], "origin": ["b"], "first": [3], "last": [5]}))
+        said = {row["origin"]: row for row in assess(duck, {'"room"': (True, "value NOT BETWEEN 0 AND 100")}, at_once).to_pylist()}
+    for origin in {row[0] for row in rows}:
+        own = sorted((us, seq, value) for at, seq, us, value in rows if at == origin)
+        pairs = list(pairwise(own))
+        assert said.pop(origin) == {
+            "stream": "room",
+            "origin": origin,
+            "rows": len(own),
+            "late": sum(bool(seq % 3) for _, seq, _ in own),
+            "doubled": len(own) - len({seq for _, seq, _ in own}),
+            "missing": 3 if origin == "b" else 0,
+            "unchanged": sum(one[2] is not None and one[2] == other[2] for one, other in pairs),
+            "out_of_range": sum(value == 300 for _, _, value in own),
+            "gaps_s": max(((other[0] - one[0]) / 1e6 for one, other in pairs), default=None),
+        }
+    assert not said

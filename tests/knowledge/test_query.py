@@ -41,7 +41,7 @@ def test_each_stream_is_a_view_and_rows_from_before_a_column_have_nothing_there(
             {"n": 130, "t": sum(range(120)), "v": sum(range(120, 130))}
         ]
         names = {row["name"] for row in lake.query("SHOW TABLES").rows()}
-        assert names == {"room", "ward", "quarantine", "gaps", "audit", "streams", "fields", "quality"}
+        assert names == {"room", "ward", "quarantine", "gaps", "audit", "streams", "fields", "quality", "tiers"}
 
 
 def test_the_catalog_says_what_there_is(root: Path) -> None:
@@ -277,6 +277,9 @@ LABELLED = [
     "FROM joined('room', 'ward', 'value', 'value')",
     "FROM query_table('wa' || 'rd')",
     "FROM query_table(['ward'])",
+    "FROM query_table('main.ward')",
+    "FROM query_table('samples.ward')",
+    "FROM resample('main.ward', 'value', INTERVAL 1 MINUTE)",
     "DESCRIBE ward",
     "SUMMARIZE ward",
     "SHOW ward",

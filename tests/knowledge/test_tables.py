@@ -87,7 +87,7 @@ def test_a_torn_last_commit_is_dropped_and_written_again(tmp_path: Path, what: s
     assert numbers(tmp_path) == list(range(1, 3000))
 
 
-@pytest.mark.parametrize("operation", ["append", "compact", "delete", "create", "tell"])
+@pytest.mark.parametrize("operation", ["append", "compact", "delete", "release", "create", "tell"])
 def test_a_log_entry_cut_anywhere_is_never_taken_for_a_whole_one(tmp_path: Path, operation: str) -> None:
     table = opened(tmp_path / "whole")
     if operation != "create":
@@ -97,7 +97,9 @@ def test_a_log_entry_cut_anywhere_is_never_taken_for_a_whole_one(tmp_path: Path,
         case "compact":
             table.compact(1 << 20)
         case "delete":
-            table.delete("n = 1")
+            table.delete("n = 1", {"s": 9})
+        case "release":
+            table.release([file for file in table.files() if file["partition.day"].day == 1], {"s": 9, "other": 9})
         case "tell":
             table.tell({"eddy.unit": "Cel"})
     version = table.delta.version()
@@ -205,6 +207,29 @@ def test_whole_days_go_when_they_are_too_old(tmp_path: Path) -> None:
     assert numbers(tmp_path) == [2, 3]
     assert [folder.name for folder in (tmp_path / "t").glob("day=*") if any(folder.iterdir())] == ["day=2026-01-02", "day=2026-01-03"]
     assert opened(tmp_path).position("s") == 3
+
+
+def test_what_is_released_goes_and_what_others_have_appended_meanwhile_stays(tmp_path: Path) -> None:
+    table, other = opened(tmp_path), opened(tmp_path)
+    for day in (1, 1, 2):
+        table.append(some(day, day=date(2026, 1, day)), {"s": day})
+    files = [file for file in table.files() if file["partition.day"].day == 1]
+    other.append(some(7), {"other": 7})
+    table.release(files, {"s": 5})
+    again = opened(tmp_path)
+    assert (numbers(tmp_path), again.position("s"), again.position("other"), again.dropped) == ([2, 7], 5, 7, [])
+
+
+def test_what_somebody_else_has_released_or_deleted_is_not_released_again(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    one.append(some(1), {"s": 1})
+    for change in (lambda files: one.release(files, {"x": 1}), lambda files: one.delete("n = 2")):
+        two.refresh()
+        files = two.files()
+        change(files)
+        with pytest.raises(StorageFull):
+            two.release(files, {"y": 1})
+        one.append(some(2), {"s": 2})
 
 
 def test_a_table_whose_older_commits_are_damaged_is_named(tmp_path: Path) -> None:

@@ -129,6 +129,43 @@ def test_a_mistake_is_told_where_it_is_and_how_to_mend_it(wrong: str, instead: s
     assert (place, code, reason, way_out) in problems(before + after)
 
 
+TIERS = "  lake: {from: alarm, driver: lake, keep: 30d, warm: {every: 1m, keep: 90d}, cold: {every: 1h}}\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "instead", "told"),
+    [
+        ("keep: 30d, ", "", [
+            ("^{every: 1m", "E136", "'warm' is for samples that are let go, and these are kept for ever", "add 'keep: 30d'"),
+            ("^{every: 1h", "E136", "'cold' is for samples that are let go, and these are kept for ever", "add 'keep: 30d'"),
+        ]),
+        ("keep: 30d, ", "keep: 30 ^parsecs, ", [
+            ("^parsecs", "E121", "'parsecs' is no unit of a duration", "choose one of d, h, m, s, ms")]),
+        ("every: 1m", "every: ^7h", [
+            ("^7h", "E113", "steps of 7h do not fill a day", "write a duration that divides a day, such as 1m, 15m or 1h")]),
+        ("every: 1h", "every: ^2d", [
+            ("^2d", "E113", "steps of 2d do not fill a day", "write a duration that divides a day, such as 1m, 15m or 1h")]),
+        ("every: 1h", "every: 60s", [
+            ("^{every: 60s", "E136", "the steps of 'cold' are 1m, those of 'warm' 1m", "let those of 'cold' be the longer ones")]),
+        ("keep: 90d", "keep: 29d", [
+            ("^{every: 1m", "E136", "the sums would go after 29d, before the samples, kept for 30d", "let 'warm' keep them for longer")]),
+        ("{every: 1h}", "{^evry: 1h}", [("^evry", "E111", "unknown field 'evry'", "did you mean 'every'?")]),
+        ("{every: 1h}", "^1h", [("^1h", "E113", "'cold' is 1h, which is not a map", "write a map")]),
+    ],
+)  # fmt: skip
+def test_tiers_that_do_not_go_with_the_rest_are_told(wrong: str, instead: str, told: list[tuple[str, str, str, str]]) -> None:
+    assert TIERS.count(wrong) == 1
+    text = APP.replace("models:\n", TIERS.replace(wrong, instead.replace("^", "")) + "models:\n")
+    lines = text.splitlines()
+    row = next(number for number, line in enumerate(lines) if line.startswith("  lake"))
+    wanted = [(f"{row + 1}:{lines[row].index(at[1:]) + 1}", *rest) for at, *rest in told]
+    assert problems(text) == wanted
+
+
+def test_sound_tiers_are_read() -> None:
+    assert parse(APP.replace("models:\n", TIERS + "models:\n"), "a.yaml").sinks["lake"].model_dump(by_alias=True)["cold"]["every"] == "1h"
+
+
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
     [

@@ -70,6 +70,20 @@ SINKS: list[tuple[dict[str, Any], list[Any]]] = [
         {"driver": "email", "server": "smtps://m", "to": "a@b.c", "sender": "e@b.c", "password": "env:P"},
         ["eddy.links.email", "Email", {"server": "smtps://m", "to": ["a@b.c"], "sender": "e@b.c", "password": "env:P"}],
     ),
+    (
+        {"driver": "lake", "keep": "30d", "warm": {"every": "1m", "keep": "365d"}, "cold": {"every": "1h"}},
+        [
+            "eddy.knowledge.lake",
+            "Lake",
+            {
+                "keep_ms": 30 * 86_400_000,
+                "warm": {"every_ms": 60_000, "keep_ms": 365 * 86_400_000},
+                "cold": {"every_ms": 3_600_000},
+                "streams": {"s": {"private": "cloud", "rate_hz": "10"}},
+            },
+        ],
+    ),
+    ({"driver": "lake"}, ["eddy.knowledge.lake", "Lake", {"streams": {"s": {"private": "cloud", "rate_hz": "10"}}}]),
     ({"driver": "gpio", "pin": 5}, ["eddy.links.gpio", "Pin", {"pin": 5}]),
     ({"driver": "log", "file": "a.jsonl"}, ["eddy.links.log", "Log", {"file": "a.jsonl"}]),
 ]

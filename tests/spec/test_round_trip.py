@@ -73,7 +73,13 @@ def apps(draw: st.DrawFn) -> dict[str, object]:
                 "to": "env:BROKER",
                 "topic": draw(st.sampled_from(TEXTS)),
                 **draw(optional(safe=st.sampled_from([False, "off", "no", 3, "x"]))),
-            }
+            },
+            f"{sink}-lake": {
+                "from": second,
+                "driver": "lake",
+                "keep": f"{draw(st.integers(1, 9))}d",
+                **draw(optional(warm=st.just({"every": "90s"}), cold=st.sampled_from([{"every": "1h", "keep": "9d"}, {"every": "1d"}]))),
+            },
         },
         "models": {model: draw(optional(trees=st.integers(1, 1000), threshold=st.sampled_from(["quantile 98%", "quantile 99.9%"])))},
         **draw(

@@ -9,6 +9,8 @@ from eddy.cli.console import JSON_HELP
 from eddy.cli.query import FORMATS, LAKE_HELP, located, opened, write
 
 Where = Annotated[str, typer.Option("--lake", envvar="EDDY_LAKE", metavar="DIR", help=LAKE_HELP)]
+_PATIENCE_S = 3600.0  # for each of Eddy's own queries: of a large lake they take longer than one of a person may
+
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)]
 
 
@@ -23,7 +25,7 @@ def report(
     from eddy.dashboard.lake import render
 
     console.check_writable(output, json)
-    with opened(lake) as here:
+    with opened(lake, limit_s=_PATIENCE_S) as here:
         page = render(here, title)
         streams = here.streams
     console.write_text(output, page)

@@ -11,7 +11,7 @@ from typing import Any
 from eddy.errors import BadInput, DataError
 from eddy.knowledge.audit import note
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RESERVED, Place, Table, moment, store, stream_schema
+from eddy.knowledge.tables import RESERVED, Place, Table, is_tier, moment, store, stream_schema
 
 ORIGIN_US = 946_857_600_000_000
 """Steps begin at multiples of their length from here: Monday, 2000-01-03."""
@@ -137,7 +137,7 @@ def keep(place: Place, name: str, stream: str, result: Any, received_us: int) ->
 
 def _table(place: Place, stream: str) -> Any:
     """The stream as it is now."""
-    names = [name for name in place.names() if name not in RESERVED]
+    names = [name for name in place.names() if name not in RESERVED and not is_tier(name)]
     if stream not in names:
         raise BadInput(f"there is no stream {stream!r} in {place.root}: there are {', '.join(names) or 'none'}")
     try:

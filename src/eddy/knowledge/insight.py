@@ -10,7 +10,8 @@
     correlation    Pearson's r between two series, told when it is above 0.6 for the values and above 0.3 for their changes: two trends
                    alone correlate in the values only. Series that move together by way of each other are one finding
 
-Looked at are the series of all origins of all streams in turn, but those that say what models and rules decided.
+Looked at are the series of all origins of all streams in turn, but those that say what models and rules decided; of streams with tiers also
+what went before their samples, in steps that are not shorter than those of the tiers.
 Nothing here is more than a hint where to look; the numbers that it rests on stand beside it.
 """
 
@@ -108,7 +109,7 @@ def series(lake: Lake, steps: int = STEPS) -> list[Series]:
     found: list[tuple[int, int, Series]] = []
     measured = lake.query("SELECT stream FROM streams WHERE kind IS NULL OR kind <> 'decided' ORDER BY rows DESC").rows()
     for stream in (row["stream"] for row in measured):
-        name = '"' + stream.replace('"', '""') + '"'
+        name, *tiers = ('"' + table.replace('"', '""') + '"' for table in (stream, *lake.tiers[stream]))
         said = f"SELECT field, unit FROM fields WHERE stream = {_text(stream)}"  # noqa: S608 - quoted
         units = {row["field"]: row["unit"] or "" for row in lake.query(said).rows()}
         fields = [
@@ -116,9 +117,11 @@ def series(lake: Lake, steps: int = STEPS) -> list[Series]:
             for row in lake.query(f"DESCRIBE {name}").rows()
             if row["column_name"] not in OWN and str(row["column_type"]).partition("(")[0] in _NUMBERS
         ]
-        counted = f"SELECT origin, count(*) AS n, epoch(max(time)) - epoch(min(time)) AS span FROM {name} GROUP BY origin"  # noqa: S608
+        times = " UNION ALL ".join(f"SELECT origin, time FROM {table}" for table in (name, *tiers))  # noqa: S608 - quoted
+        counted = f"SELECT origin, count(*) AS n, epoch(max(time)) - epoch(min(time)) AS span FROM ({times}) GROUP BY origin"  # noqa: S608
+        least_s = _tier_s(lake, stream)
         for row in lake.query(f"{counted} ORDER BY n DESC, origin LIMIT {MOST_SERIES}").rows():
-            step_s = next((size for size in _ROUND_S if size * steps >= row["span"]), _ROUND_S[-1])
+            step_s = next((size for size in _ROUND_S if size * steps >= row["span"] and size >= least_s), _ROUND_S[-1])
             for turn, field in enumerate(fields[:MOST_SERIES]):
                 found.append((turn, -row["n"], Series(stream, field, row["origin"], units.get(field, ""), step_s, _NONE, _NONE, "")))
     found.sort(key=lambda one: (*one[:2], one[2].name))
@@ -129,13 +132,22 @@ def series(lake: Lake, steps: int = STEPS) -> list[Series]:
 def _by_the_hour(lake: Lake, one: Series) -> Series:
     """A long series in shorter steps: a day is no season of steps of a day."""
     hours = (one.times_s[-1] - one.times_s[0]) / _HOUR_S
-    return _series(lake, one, _HOUR_S) if one.step_s > _HOUR_S and hours <= _MOST_HOURS else one
+    return _series(lake, one, _HOUR_S) if one.step_s > _HOUR_S >= _tier_s(lake, one.stream) and hours <= _MOST_HOURS else one
+
+
+def _tier_s(lake: Lake, stream: str) -> float:
+    """The longest step of the tiers of a stream; 0 when it has none."""
+    if not lake.tiers[stream]:
+        return 0.0
+    rows = lake.query(f"SELECT max(step_s) AS step_s FROM tiers WHERE stream = {_text(stream)}").rows()  # noqa: S608 - quoted
+    return float(rows[0]["step_s"] or 0)
 
 
 def _series(lake: Lake, one: Series, step_s: int) -> Series:
     """The same series, read from the lake."""
-    of = f"resample({_text(one.stream)}, {_text(one.field)}, INTERVAL {step_s} SECOND)"
-    sql = f"SELECT epoch(time) AS t, mean FROM {of} WHERE origin = {_text(one.origin)} AND n > 0 ORDER BY t"  # noqa: S608
+    macro = "history" if lake.tiers[one.stream] else "resample"
+    of = f"{macro}({_text(one.stream)}, {_text(one.field)}, INTERVAL {step_s} SECOND)"
+    sql = f"SELECT epoch(time) AS t, mean FROM {of} WHERE origin = {_text(one.origin)} AND mean IS NOT NULL ORDER BY t"  # noqa: S608
     table = lake.query(sql).arrow()
     times, values = (np.asarray(table[column].to_pylist(), dtype=np.float64) for column in ("t", "mean"))
     finite = np.isfinite(values)

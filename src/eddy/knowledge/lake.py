@@ -17,7 +17,20 @@ from eddy.errors import SettingError
 from eddy.knowledge import turn
 from eddy.knowledge.columns import Columns, Unfit, as_bytes, column_of
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RANGE, RESERVED, UNITS, Place, Table, arrow_type, gaps_schema, moment, quarantine_schema, stream_schema
+from eddy.knowledge.tables import (
+    RANGE,
+    TIERS,
+    UNITS,
+    Place,
+    Table,
+    arrow_type,
+    gaps_schema,
+    moment,
+    quarantine_schema,
+    stream_schema,
+    table_of,
+)
+from eddy.knowledge.tiers import Tier, mend
 from eddy.knowledge.upkeep import Upkeep
 from eddy.spec.measured import measured
 from eddy.spec.vocabulary import LEVELS, Level
@@ -69,6 +82,8 @@ class Lake:
         home: Of the node.
         to: Folder or URL of the lake; the folder `lake` of the node when empty.
         keep_ms: Age of samples at which whole days of them are removed; None: never.
+        warm, cold: What such days are summed up into before, `{"every_ms", "keep_ms"}`: length of a step, which divides a day, and age at
+            which whole days of sums are removed; without: never.
         options: Of an object store, as deltalake names them.
         streams: What the app declares of each, see `eddy.spec.described`. Numbers of a stream with a scale are divided by it: the table has
             what was measured. Lists whose parts have names become maps. What an app says anew of a stream is said of its table from its
@@ -89,6 +104,8 @@ class Lake:
         home: Home | None = None,
         to: str = "",
         keep_ms: int | None = None,
+        warm: Mapping[str, int] | None = None,
+        cold: Mapping[str, int] | None = None,
         options: dict[str, str] | None = None,
         streams: Mapping[str, Mapping[str, Any]] | None = None,
         fsync: bool = True,
@@ -99,7 +116,8 @@ class Lake:
         root = to or str((home.folder if home else Path()) / FOLDER)
         self._place = Place(root, options or {}, fsync)
         self._declared = streams or {}
-        self._upkeep = Upkeep(keep_ms)
+        tiers = tuple(Tier(name, **said) for name, said in zip(TIERS, (warm, cold), strict=True) if said)
+        self._upkeep = Upkeep(keep_ms, tiers)
         self._now_ns = now_ns
         self._tables: dict[str, _Stream] = {}
         self._mark = b""
@@ -139,7 +157,7 @@ class Lake:
 
     def _write_stream(self, name: str, samples: list[_Sample], received_us: int) -> list[tuple[_Sample, str]]:
         """Append what is new and fits; returns what does not fit."""
-        stream = self._table(name + "_" if name.lower() in RESERVED else name)
+        stream = self._table(table_of(name))
         positions = _positions(stream.table, samples)
         known = stream.table.kinds() or {}
         said = self._declared.get(name, {})
@@ -258,6 +276,7 @@ class Lake:
                 if _strictness(table.about.get(_LABEL)) < _strictness(about.get(_LABEL)):
                     about.pop(_LABEL, None)  # what is there was taken in under the stricter one
                 table.tell(about)
+                mend(self._place, name)
                 self._tables[name] = _Stream(table, table.newest_ns())
         return self._tables[name]
 

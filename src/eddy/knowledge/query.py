@@ -1,37 +1,43 @@
 """Answers: SQL over the tables of a lake by DuckDB, which can read these tables and do nothing else.
 
 Each stream is a view of its name, beside `quarantine`, `gaps`, `audit`, and what is worked out when it is asked for: `streams` (what there
-is, with unit, rate, privacy, rows, origins, first and last time), `fields` (their columns, with type, unit and range) and `quality` (per
-stream and origin: late, repeated numbers, missing, stuck, rows with a field out of its range, longest silence in seconds). Three macros are
-there for time series:
+is, with unit, rate, privacy, rows, origins, first and last time), `fields` (their columns, with type, unit and range), `quality` (per
+stream and origin: late, repeated numbers, missing, stuck, rows with a field out of its range, longest silence in seconds) and `tiers` (what
+samples that have gone were summed up into, see `eddy.knowledge.tiers`). Four macros are there for time series:
 
     resample(stream, 'value', INTERVAL 1 MINUTE)      origin, time, n, mean, least, most
     filled(stream, 'value', INTERVAL 1 MINUTE)        the same with every step; mean is the last known one where there is none, n is 0
     joined(stream, other, 'value', 'value')           each sample with the last one of another stream before it
+    history(stream, 'value', INTERVAL 1 HOUR)         time, origin, count, mean, min, max, std of samples and of what they were summed up
+                                                      into; steps are those of the tier where it has longer ones
 """
 
 import json
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, TooLarge
+from eddy.knowledge import quality
 from eddy.knowledge.audit import audit_schema, note
 from eddy.knowledge.columns import OWN
 from eddy.knowledge.extra import load
-from eddy.knowledge.tables import RANGE, RESERVED, UNITS, Place, gaps_schema, quarantine_schema
+from eddy.knowledge.tables import RANGE, RESERVED, TIERS, UNITS, Place, gaps_schema, is_tier, quarantine_schema
+from eddy.knowledge.tiers import GONE, MOVED, OF
 
 LIMIT_S = 30.0
 MEMORY_MB = 1024
 RESULT_MB = 256
 """Defaults of a query: how long it may take, what it may need, how large its result may be."""
 
-_EVERY = ("streams", "fields", "quality", "quarantine", "gaps")  # show something of every stream
-_NAMING = {"query_table": 1, "resample": 1, "filled": 1, "joined": 2}  # table functions that read what so many first arguments name
+_EVERY = ("streams", "fields", "quality", "tiers", "quarantine", "gaps")  # show something of every stream
+# Table functions that read what so many first arguments name.
+_NAMING = {"query_table": 1, "resample": 1, "filled": 1, "joined": 2, "history": 1}
 _HARMLESS = ("range", "generate_series", "unnest", "json_each", "json_tree")  # table functions that read nothing
 _NUMBERS = ("long", "integer", "double")
 _CATALOG = "information_schema"
@@ -52,7 +58,28 @@ _MACROS = (
        FROM (SELECT origin, time, COLUMNS(lambda c: c = field) AS v FROM query_table(stream)) a
        ASOF LEFT JOIN (SELECT origin, time, COLUMNS(lambda c: c = of_other) AS v FROM query_table(other)) b ON a.time >= b.time
        ORDER BY ALL""",
+    # Samples become one sum a step first, so that the few sums can be centred: the squares are merged as in eddy.knowledge.tiers.
+    """CREATE MACRO history(stream, field, step) AS TABLE
+       WITH parts AS (
+           SELECT origin, time_bucket(step, time) AS time, count(v) AS n, sum(x) AS total, min(x) AS least, max(x) AS most,
+                  var_pop(x) * count(x) AS m2
+           FROM (SELECT origin, time, v, CASE WHEN isfinite(v) THEN v END AS x
+                 FROM (SELECT origin, time, COLUMNS(lambda c: c = field) AS v
+                       FROM query_table('samples."' || replace(stream, '"', '""') || '"')))
+           WHERE v IS NOT NULL GROUP BY ALL
+           UNION ALL
+           SELECT s.origin, time_bucket(step, s.time), s.count, s.sum, s.min, s.max, s.m2
+           FROM query_table('sums."' || replace(stream, '"', '""') || '"') s WHERE s.field = field),
+       centred AS (
+           SELECT *, sum(total) OVER step_of_origin / sum(n) OVER step_of_origin AS mean FROM parts
+           WINDOW step_of_origin AS (PARTITION BY origin, time))
+       SELECT time, origin, sum(n)::BIGINT AS count, any_value(mean) AS mean, min(least) AS min, max(most) AS max,
+              sqrt(sum(m2 + n * (total / n - mean) ** 2) / sum(n)) AS std
+       FROM centred GROUP BY time, origin ORDER BY origin, time""",
 )
+_SUMS = "origin, field, time, count, sum, min, max, m2"
+_NO_SUMS = """SELECT ''::VARCHAR AS origin, '' AS field, now() AS time, 0::BIGINT AS count, 0.0::DOUBLE AS sum, 0.0::DOUBLE AS min,
+              0.0::DOUBLE AS max, 0.0::DOUBLE AS m2 WHERE false"""
 
 
 class Answer:
@@ -117,17 +144,28 @@ class Lake:
         self._limit_s = limit_s
         self._result_bytes = result_mb << 20
         self._who = who
-        names = self._place.names()
+        names = [name for name in self._place.names() if not is_tier(name)]
         if not names:
             raise DataError(f"there is no lake at {root}: name the folder that a sink with the driver lake writes to")
         self._duck = load("duckdb").connect(":memory:")
         self.labels: dict[str, str] = {}
         self._about: dict[str, dict[str, str]] = {}
+        self._ids: dict[str, str] = {}
         self._columns: dict[str, dict[str, str]] = {}
+        self._shown: dict[str, set[str]] = {}
         self.streams = [name for name in names if name not in RESERVED]
+        tables = {name: self._open(name) for name in names}
+        # Tiers behind streams: what a stream has not any more is in a tier that was opened after it.
+        self.tiers = {stream: [f"{stream}@{tier}" for tier in TIERS] for stream in self.streams}
+        there = {name for name in self._place.names() if is_tier(name)}
+        self.tiers = {stream: [name for name in several if name in there] for stream, several in self.tiers.items()}
+        names += [name for several in self.tiers.values() for name in several]
+        tables |= {name: self._open(name) for several in self.tiers.values() for name in several}
+        self._moved = {stream: tables[stream][0].transaction_version(MOVED) or 0 for stream in self.streams}
+        for stream, several in self.tiers.items():
+            self.labels.update(dict.fromkeys(several, self.labels[stream]))
         if len({name.lower() for name in names}) < len(names):
             raise DataError(f"tables of {root} differ in upper and lower case only: rename one of {', '.join(names)}")
-        tables = {name: self._open(name) for name in names}
         self._confine([file for _, files in tables.values() for file in files], memory_mb, threads)
         for name, (table, files) in tables.items():
             try:
@@ -139,7 +177,10 @@ class Lake:
                 self._duck.register(name, schema.empty_table())
         self._duck.execute(f"CREATE VIEW streams AS {self._streams_view()}")
         self._duck.register("fields", self._fields())
-        self._duck.execute(f"CREATE VIEW quality AS {self._quality_view()}")
+        self._duck.register("quality", quality.schema().empty_table())
+        self._assessed = False
+        self._duck.execute(f"CREATE VIEW tiers AS {self._tiers_view()}")
+        self._show_histories({name: table for name, (table, _) in tables.items()})
         for macro in _MACROS:
             self._duck.execute(macro)
 
@@ -158,6 +199,8 @@ class Lake:
         threading.Thread(target=self._end, args=(over,), name="query-limit", daemon=True).start()
         rows: int | None = None
         try:
+            if "quality" in sql.lower() and not self._assessed:
+                self._assess()
             table = self._collect(sql)
             rows = table.num_rows
         except (load("duckdb").Error, load("pyarrow").ArrowException, OSError, RuntimeError, MemoryError) as error:
@@ -187,6 +230,7 @@ class Lake:
             raise _unreadable(name, error) from None
         about = {what: said for what, said in table.metadata().configuration.items() if said}
         self.labels[name] = about.get("eddy.private", _OPEN)
+        self._ids[name] = str(table.metadata().id)
         self._about[name] = about
         self._columns[name] = {one.name: str(getattr(one.type, "type", "list")) for one in table.schema().fields}
         root = self._place.folder
@@ -201,16 +245,53 @@ class Lake:
         return table, files
 
     def _show(self, name: str, table: Any, files: Sequence[str]) -> None:
-        """Make the view of a table."""
+        """Make the view of a table; of a tier without the rows of a move that has stopped half-way, or came behind its stream."""
+        stream = next((stream for stream, several in self.tiers.items() if name in several), "")
+        counts = self._about[name].get(OF) == self._ids.get(stream) if stream else False
+        self._shown[name] = set(self._columns[name])
         if not files:
-            self._duck.register(name, table.to_pyarrow_dataset())
+            data = table.to_pyarrow_dataset()
+            self._duck.register(name, data.filter(load("pyarrow.dataset").field("moved") <= self._moved[stream]) if counts else data)
             return
         source = f"read_parquet({_list(_exact(files))}, union_by_name = true, hive_partitioning = true, hive_types = {{'day': DATE}})"
         here = {row[0] for row in self._duck.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608 - quoted
-        # The rows of a column may have gone, with the days that are not kept.
-        self._columns[name] = {one: kind for one, kind in self._columns[name].items() if one in here}
-        columns = ", ".join(map(_quoted, self._columns[name]))
-        self._duck.execute(f"CREATE VIEW {_quoted(name)} AS SELECT {columns} FROM {source}")  # noqa: S608 - quoted
+        self._shown[name] &= here  # the rows of a column may have gone, with the days that are not kept
+        columns = ", ".join(_quoted(one) for one in self._columns[name] if one in here)
+        done = f" WHERE moved <= {self._moved[stream]}" if counts else ""
+        self._duck.execute(f"CREATE VIEW {_quoted(name)} AS SELECT {columns} FROM {source}{done}")  # noqa: S608 - quoted
+
+    def _show_histories(self, tables: Mapping[str, Any]) -> None:
+        """Make the views behind `history`: of each stream its samples as numbers, and what went before them."""
+        self._duck.execute("CREATE SCHEMA samples; CREATE SCHEMA sums")
+        for stream in self.streams:
+            fields = {name: kind for name, kind in self._columns[stream].items() if name not in OWN}
+            columns = ["origin", "time", *(self._as_number(stream, name, kind) for name, kind in fields.items())]
+            samples = f"SELECT {', '.join(columns)} FROM main.{_quoted(stream)}"  # noqa: S608 - quoted
+            self._duck.execute(f"CREATE VIEW samples.{_quoted(stream)} AS {samples}")
+            self._duck.execute(f"CREATE VIEW sums.{_quoted(stream)} AS {self._sums(stream, tables)}")
+
+    def _as_number(self, stream: str, name: str, kind: str) -> str:
+        """A column as a number; what is none is there, but has no value."""
+        column = _quoted(name)
+        if name not in self._shown[stream]:
+            number = "NULL"
+        elif kind in _NUMBERS:
+            number = f"CASE WHEN isfinite({column}::DOUBLE) THEN {column} END"
+        elif kind == "boolean":
+            number = f"{column}::INTEGER"
+        else:
+            number = f"CASE WHEN {column} IS NOT NULL THEN 'nan' END"
+        return f"({number})::DOUBLE AS {column}"
+
+    def _sums(self, stream: str, tables: Mapping[str, Any]) -> str:
+        """The sums that stand for the samples that have gone: of each day from one tier, the finer one where it has all of it."""
+        tiers = sorted(self.tiers[stream], key=lambda name: (tables[name].transaction_version(MOVED) or 0) < self._moved[stream])
+        gone = [tables[name].transaction_version(GONE) or 0 for name in tiers]
+        picked = [f"SELECT {_SUMS} FROM main.{_quoted(name)}" for name in tiers]  # noqa: S608 - quoted
+        if len(tiers) == len(TIERS):
+            cut = date.fromordinal(gone[0] if gone[1] < gone[0] else 1).isoformat()
+            picked = [f"{picked[0]} WHERE day >= DATE '{cut}'", f"{picked[1]} WHERE day < DATE '{cut}'"]
+        return " UNION ALL ".join(picked) or _NO_SUMS
 
     def _confine(self, files: Sequence[str], memory_mb: int, threads: int | None) -> None:
         """From here on: these files, no others, no network, no extensions, no variables of Python, and no way back."""
@@ -277,7 +358,8 @@ class Lake:
         for part in parts:
             kind = part.get("type")
             if kind == "TABLE_FUNCTION":
-                named += self._named(part["function"])
+                # Another spelling, such as main.room, could be any of them.
+                named += [name if name in here else _EVERY[0] for name in self._named(part["function"])]
             elif kind == "BASE_TABLE" or (kind == "SHOW_REF" and part.get("show_type") == "SHOW"):
                 path = [str(step).lower() for step in part["qualified_name"]["path"]]
                 if path[-1] in here:
@@ -341,7 +423,7 @@ class Lake:
             about = self._about[stream]
             units = {"value": about.get("eddy.unit")} | json.loads(about.get(UNITS, "{}"))
             for name, kind in self._columns[stream].items():
-                if name not in OWN:
+                if name not in OWN and name in self._shown[stream]:
                     low, high = self._ranges(stream).get(name, (None, None))
                     rows.append({"stream": stream, "field": name, "type": kind, "unit": units.get(name), "min": low, "max": high})
         texts = [(name, pa.string()) for name in ("stream", "field", "type", "unit")]
@@ -350,31 +432,27 @@ class Lake:
     def _ranges(self, stream: str) -> dict[str, tuple[float, float]]:
         """Of its columns of numbers, what is to be believed."""
         said = json.loads(self._about[stream].get(RANGE, "{}"))
-        numbers = [name for name, kind in self._columns[stream].items() if kind in _NUMBERS and name in said]
+        numbers = [name for name in self._shown[stream] if name in said and self._columns[stream][name] in _NUMBERS]
         return {name: (float(said[name][0]), float(said[name][1])) for name in numbers}
 
-    def _quality_view(self) -> str:
+    def _tiers_view(self) -> str:
         parts = []
+        for stream, several in self.tiers.items():
+            for name in several:
+                said = f"{_text(stream)} AS stream, {_text(name.rpartition('@')[2])} AS tier, step_ms / 1000 AS step_s"
+                counted = "count(*) AS rows, min(time) AS first, max(time) AS last"
+                parts.append(f"SELECT {said}, {counted} FROM {_quoted(name)} GROUP BY step_ms")  # noqa: S608 - quoted
+        return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
+
+    def _assess(self) -> None:
+        """Work out `quality`, once."""
+        streams = {}
         for name in self.streams:
-            value, stuck = "", "0"
-            if "value" in self._columns[name]:
-                value = ", value, lag(value) OVER (PARTITION BY origin ORDER BY seq) AS before"
-                stuck = "count(*) FILTER (value = before)"
             ranges = self._ranges(name).items()
             outside = " OR ".join(f"{_quoted(one)} NOT BETWEEN {_number(low)} AND {_number(high)}" for one, (low, high) in ranges)
-            of = f"stream = {_text(name)} AND gaps.origin = s.origin"
-            missing = f"any_value((SELECT coalesce(sum(last - first + 1), 0) FROM gaps WHERE {of}))"  # noqa: S608 - quoted
-            counted = "count(*) AS rows, count(*) FILTER (late) AS late, count(*) - count(DISTINCT (birth, seq)) AS doubled"
-            rows = f"SELECT origin, seq, birth, late{value}, {outside or 'false'} AS outside FROM {_quoted(name)}"  # noqa: S608 - quoted
-            more = f"{missing} AS missing, {stuck} AS unchanged, count(*) FILTER (outside) AS out_of_range"
-            # Silences beside the counts: both at once take twice the memory.
-            after = "us - lag(us) OVER (PARTITION BY origin ORDER BY us) AS silence"
-            silent = f"SELECT origin, {after} FROM (SELECT origin, epoch_us(time) AS us FROM {_quoted(name)})"  # noqa: S608 - quoted
-            parts.append(
-                f"SELECT * FROM (SELECT {_text(name)} AS stream, origin, {counted}, {more} FROM ({rows}) s GROUP BY origin)"  # noqa: S608
-                f" LEFT JOIN (SELECT origin, max(silence) / 1e6 AS gaps_s FROM ({silent}) GROUP BY origin) USING (origin)"
-            )
-        return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
+            streams[_quoted(name)] = "value" in self._shown[name], outside
+        self._duck.register("quality", quality.assess(self._duck, streams))
+        self._assessed = True
 
 
 def _quoted(name: str) -> str:

@@ -1,6 +1,7 @@
 """Delta tables of the lake, in a folder or on an object store: appended to exactly once, in order, and durable when `append` returns."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,11 @@ from eddy.errors import DataError, StorageFull
 from eddy.knowledge import durable, turn
 from eddy.knowledge.extra import load
 
-RESERVED = ("quarantine", "gaps", "audit", "streams", "fields", "quality")
+RESERVED = ("quarantine", "gaps", "audit", "streams", "fields", "quality", "tiers")
 """Names that are not those of streams. A stream of such a name gets a line behind it: `audit_`."""
+
+TIERS = ("warm", "cold")
+"""What is behind the name of a stream in the names of its tiers, as `room@warm`, the finer one first. See `eddy.knowledge.tiers`."""
 
 UNITS = "eddy.units"
 """Property of a table: {column: unit} as JSON."""
@@ -28,6 +32,16 @@ ROW_GROUP = 131_072
 _TENDING = "eddy.tending"
 _KINDS = {"bool": "bool", "int64": "int", "double": "float", "string": "text", "binary": "bytes"}
 _PROPERTIES = {"delta.logRetentionDuration": "interval 1 days", "delta.deletedFileRetentionDuration": "interval 1 hours"}
+
+
+def table_of(stream: str) -> str:
+    """The name of the table of a stream."""
+    return stream + "_" if stream.lower() in RESERVED or is_tier(stream) else stream
+
+
+def is_tier(name: str) -> bool:
+    """Whether a table is a tier of a stream."""
+    return name.lower().endswith(tuple(f"@{tier}" for tier in TIERS))
 
 
 def arrow_type(kind: str) -> Any:
@@ -101,7 +115,7 @@ class Place:
     def names(self) -> list[str]:
         """The tables that are there."""
         if self.folder:
-            return sorted(one.parent.name for one in self.folder.glob(f"*/{durable.LOG}"))
+            return sorted(one.parent.name for one in self.folder.glob(f"*/{durable.LOG}") if any(one.iterdir()))
         found = store(self.root, self.options).get_file_info(load("pyarrow.fs").FileSelector("", allow_not_found=True))
         return sorted(one.base_name for one in found if one.base_name)
 
@@ -121,6 +135,7 @@ class Table:
         about: Properties of the table, such as `eddy.unit`.
 
     Attributes:
+        place: Of the lake.
         dropped: Versions that were torn by a power cut and are gone.
 
     Raises:
@@ -130,6 +145,7 @@ class Table:
 
     def __init__(self, place: Place, name: str, schema: Any, about: Mapping[str, str] | None = None) -> None:
         delta = load("deltalake")
+        self.place = place
         self.name = name
         self._fsync = place.fsync
         self._claimed = -1
@@ -140,7 +156,7 @@ class Table:
         self._hook = delta.PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
         self._writer = delta.WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=ROW_GROUP)
         try:
-            if delta.DeltaTable.is_deltatable(place.where(name), options):
+            if self.exists(place, name):
                 self._table = delta.DeltaTable(place.where(name), storage_options=options)
                 return
         except Exception as error:
@@ -159,6 +175,11 @@ class Table:
             post_commithook_properties=self._hook,
         )
         self._settle(-1)
+
+    @staticmethod
+    def exists(place: Place, name: str) -> bool:
+        """Whether there is such a table."""
+        return bool(load("deltalake").DeltaTable.is_deltatable(place.where(name), dict(place.options) or None))
 
     @property
     def delta(self) -> Any:
@@ -181,20 +202,21 @@ class Table:
         Raises:
             StorageFull: It could not be written.
         """
-        delta = load("deltalake")
         news = {name: said for name, said in about.items() if self.about.get(name, "") != said}
         if not news:
             return
         before = self._table.version()
-        try:
+        with self._told():
             self._table.alter.set_table_properties(news, raise_if_not_exists=False, post_commithook_properties=self._hook)
-        except (OSError, delta.exceptions.DeltaError) as error:
-            raise self._unwritten(error) from error
         self._settle(before)
 
     def position(self, sender: str) -> int:
         """The last number of this sender that is in here; -1 when there is none."""
         self._table.update_incremental()
+        return self.known(sender)
+
+    def known(self, sender: str) -> int:
+        """Likewise, as the table was when it was last read."""
         at = self._table.transaction_version(sender)
         return -1 if at is None else int(at)
 
@@ -219,24 +241,17 @@ class Table:
         Raises:
             StorageFull: It could not be written; what is in the table is as before, after it was opened anew at the latest.
         """
-        delta = load("deltalake")
-        said = delta.CommitProperties(
-            custom_metadata={durable.POSITIONS: str(len(positions))},
-            app_transactions=[delta.Transaction(sender, at) for sender, at in positions.items()],
-        )
         before = self._table.version()
-        try:
-            delta.write_deltalake(
+        with self._told():
+            load("deltalake").write_deltalake(
                 self._table,
                 rows,
                 mode="overwrite" if instead else "append",
                 schema_mode="merge",
                 writer_properties=self._writer,
-                commit_properties=said,
+                commit_properties=_said(positions),
                 post_commithook_properties=self._hook,
             )
-        except (OSError, delta.exceptions.DeltaError) as error:
-            raise self._unwritten(error) from error
         self._settle(before)
 
     @contextmanager
@@ -249,19 +264,72 @@ class Table:
             with turn.tending(self._folder.parent) as mine:
                 yield mine
         else:
-            self._table.update_incremental()
-            yield self._claim(now_s)
+            yield self.claimed(now_s)
 
-    def delete(self, predicate: str) -> int:
+    def claimed(self, now_s: int) -> bool:
+        """Whether nobody else replaces files of this table, for somebody who is `alone` in another one of the same lake."""
+        self.refresh()
+        return self._folder is not None or self._claim(now_s)
+
+    @property
+    def held(self) -> bool:
+        """Whether it is still this one that is `alone`, as the table was when it was last read."""
+        return self._folder is not None or self.known(_TENDING) == self._claimed
+
+    def delete(self, predicate: str, positions: Mapping[str, int] | None = None) -> int:
         """Remove the rows for which an SQL condition holds; returns how many. Their files are still there: `sweep` them.
 
-        Only when `alone`.
+        Only when `alone`. The table is as it was when it was last read.
+
+        Args:
+            positions: As of `append`; they are not kept when there is no such row.
+
+        Raises:
+            StorageFull: It could not be written, or somebody has written such rows meanwhile.
         """
-        self._table.update_incremental()
         before = self._table.version()
-        said = self._table.delete(predicate, writer_properties=self._writer, post_commithook_properties=self._hook)
+        with self._told():
+            done = self._table.delete(
+                predicate,
+                writer_properties=self._writer,
+                commit_properties=_said(positions or {}),
+                post_commithook_properties=self._hook,
+            )
         self._settle(before)
-        return int(said.get("num_deleted_rows") or 0)
+        return int(done.get("num_deleted_rows") or 0)
+
+    def release(self, files: Sequence[Mapping[str, Any]], positions: Mapping[str, int]) -> None:
+        """Let go of whole data files and keep positions, in one commit. What others have appended meanwhile stays.
+
+        Only when `alone`; nothing happens when that is somebody else by now.
+
+        Args:
+            files: Of `files`, as the table was when it was last read.
+            positions: As of `append`.
+
+        Raises:
+            StorageFull: It could not be written.
+        """
+        action = load("deltalake.transaction").RemoveAction
+        now_ms = time.time_ns() // 1_000_000
+        gone = [action(one["path"], True, now_ms, one["size_bytes"], {"day": one["partition.day"].isoformat()}) for one in files]
+        before = self._table.version()
+        fence = {} if self._folder else {_TENDING: self._claimed}
+        with self._told():
+            self._table.create_write_transaction(
+                gone,
+                "append",
+                self._table.schema(),
+                ["day"],
+                commit_properties=_said({**positions, **fence}),
+                post_commithook_properties=self._hook,
+            )
+        self.refresh()
+        self._settle(before)
+
+    def refresh(self) -> None:
+        """Read what others have written."""
+        self._table.update_incremental()
 
     def compact(self, target_bytes: int) -> int:
         """Make few large files of many small ones; returns how many there are less. Only when `alone`."""
@@ -305,17 +373,21 @@ class Table:
         held = self._table.transaction_version(_TENDING)
         if held is not None and now_s - held < (LEASE_S // 2 if held == self._claimed else LEASE_S):
             return bool(held == self._claimed)
-        said = delta.CommitProperties(custom_metadata={durable.POSITIONS: "1"}, app_transactions=[delta.Transaction(_TENDING, now_s)])
         try:
-            self._table.create_write_transaction([], "append", self._table.schema(), ["day"], commit_properties=said)
+            self._table.create_write_transaction([], "append", self._table.schema(), ["day"], commit_properties=_said({_TENDING: now_s}))
         except delta.exceptions.CommitFailedError:
             return False
         self._table.update_incremental()
         self._claimed = now_s
         return True
 
-    def _unwritten(self, error: Exception) -> StorageFull:
-        return StorageFull(f"table {self.name} cannot be written ({error}): it is tried again; make room, if that is it")
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What keeps a commit from being made, in words."""
+        try:
+            yield
+        except (OSError, load("deltalake").exceptions.DeltaError) as error:
+            raise StorageFull(f"table {self.name} cannot be written ({error}): it is tried again; make room, if that is it") from error
 
     def _settle(self, before: int) -> None:
         if not (self._folder and self._fsync):
@@ -326,6 +398,15 @@ class Table:
             for version in range(self._table.version(), before, -1):
                 durable.drop(self._folder, version)
             raise StorageFull(f"table {self.name} cannot be brought to the disk ({error.strerror}): it is tried again") from error
+
+
+def _said(positions: Mapping[str, int]) -> Any:
+    """What a commit says about itself."""
+    delta = load("deltalake")
+    return delta.CommitProperties(
+        custom_metadata={durable.POSITIONS: str(len(positions))},
+        app_transactions=[delta.Transaction(sender, at) for sender, at in positions.items()],
+    )
 
 
 def _kind(one: Any) -> str | None:

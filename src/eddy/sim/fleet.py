@@ -109,7 +109,8 @@ def app_of(app: App, data: Path, ports: Mapping[str, int], broker: str | None = 
         where = {"to": broker or f"mqtt://127.0.0.1:{port}"} if name == "testbed" else {"listen": f"127.0.0.1:{port}"}
         sources[name] = sources[name].model_copy(update=where | ({"broker": None} if name == "testbed" and broker else {}))
     sources["vibration"] = sources["vibration"].model_copy(update={"data": f"recordings:{(data / IMS).resolve()}#1"})
-    lake = app.sinks["lake"].model_copy(update={"keep_ms": None})  # what is older than the app keeps would go at once
+    for_ever = {"keep_ms": None, "warm": None, "cold": None}  # what is older than the app keeps would go at once
+    lake = app.sinks["lake"].model_copy(update=for_ever)
     return app.model_copy(update={"sources": sources, "sinks": {**app.sinks, "lake": lake}})
 
 

@@ -7,7 +7,7 @@ three unions at the end.
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstraints, Tag
+from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstraints, Tag, ValidationInfo, field_validator
 
 from eddy.spec.declared import (
     OWN,
@@ -26,7 +26,11 @@ from eddy.spec.declared import (
     SafeValue,
     Unit,
 )
+from eddy.spec.diagnostics import Invalid
+from eddy.spec.quantities import DURATION_MS, write
 from eddy.spec.vocabulary import Level, SampleType
+
+DAY_MS = 86_400_000
 
 
 class Source(Declared):
@@ -505,12 +509,34 @@ class Log(Sink):
     file: str = Field(min_length=1)
 
 
+class Tier(Declared):
+    """What is kept of samples behind their time.
+
+    Attributes:
+        every_ms: Length of a step that is summed up.
+        keep_ms: Age at which whole days of sums are removed; None: never.
+    """
+
+    every_ms: Milliseconds = Field(alias="every")
+    keep_ms: Milliseconds | None = Field(default=None, alias="keep")
+
+    @field_validator("every_ms")
+    @classmethod
+    def _divides_a_day(cls, every_ms: int) -> int:
+        if DAY_MS % every_ms:
+            reason = f"steps of {write(every_ms, DURATION_MS)} do not fill a day"
+            raise Invalid("E113", reason, "write a duration that divides a day, such as 1m, 15m or 1h")
+        return every_ms
+
+
 class Lake(Sink):
     """Keeps each sample exactly once, in Delta tables.
 
     Attributes:
         to: Folder or URL; a folder of the node when None.
         keep_ms: Age at which whole days of samples are removed; None: never.
+        warm: What such days are summed up into before.
+        cold: Likewise, in longer steps.
         options: Of an object store, as deltalake names them.
     """
 
@@ -518,7 +544,26 @@ class Lake(Sink):
     driver: Literal["lake"]
     to: str | None = Field(default=None, min_length=1)
     keep_ms: Milliseconds | None = Field(default=None, alias="keep")
+    warm: Tier | None = None
+    cold: Tier | None = None
     options: dict[str, str] | None = None
+
+    @field_validator("warm", "cold")
+    @classmethod
+    def _goes_with_the_rest(cls, tier: Tier | None, info: ValidationInfo) -> Tier | None:
+        if tier is None or "keep_ms" not in info.data:
+            return tier  # a broken `keep` is told already
+        keep_ms, warm = info.data["keep_ms"], info.data.get("warm")
+        if keep_ms is None:
+            raise Invalid("E136", f"'{info.field_name}' is for samples that are let go, and these are kept for ever", "add 'keep: 30d'")
+        if tier.keep_ms is not None and tier.keep_ms < keep_ms:
+            ages = [write(age_ms, DURATION_MS) for age_ms in (tier.keep_ms, keep_ms)]
+            reason = f"the sums would go after {ages[0]}, before the samples, kept for {ages[1]}"
+            raise Invalid("E136", reason, f"let '{info.field_name}' keep them for longer")
+        if info.field_name == "cold" and warm is not None and warm.every_ms >= tier.every_ms:
+            reason = f"the steps of 'cold' are {write(tier.every_ms, DURATION_MS)}, those of 'warm' {write(warm.every_ms, DURATION_MS)}"
+            raise Invalid("E136", reason, "let those of 'cold' be the longer ones")
+        return tier
 
 
 class OwnSink(Sink, Own):

@@ -43,7 +43,7 @@ def app(data: Any) -> tuple[App | None, list[Finding]]:
         try:
             return App.model_validate(data), _each_once(findings)
         except ValidationError as error:
-            errors = [detail for detail in error.errors() if not _within(_way(detail), cut)]
+            errors = [detail for detail in error.errors() if not _within(_way(detail), cut) and not _beside(detail, cut)]
             ways = {_way(detail) for detail in error.errors()}
         findings += (_finding(detail) for detail in errors)
         rest = _without(data, ways)
@@ -62,6 +62,12 @@ def _each_once(findings: list[Finding]) -> list[Finding]:
 def _within(way: Way, cut: set[Way]) -> bool:
     """Whether this is wrong only because something was cut out."""
     return any(way[: len(gone)] == gone for gone in cut)
+
+
+def _beside(detail: ErrorDetails, cut: set[Way]) -> bool:
+    """Whether fields do not go together only because one of them was cut out."""
+    wrong, way = detail.get("ctx", {}).get("error"), _way(detail)
+    return isinstance(wrong, Invalid) and wrong.code == "E136" and any(gone[:-1] == way[:-1] for gone in cut)
 
 
 def _without(data: dict[str, Any], ways: set[Way]) -> tuple[dict[str, Any], set[Way]] | None:

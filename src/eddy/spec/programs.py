@@ -67,6 +67,8 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
             if discovery:
                 arguments["streams"] = {one: described(app, one) for one in item.inputs}
         case Lake():
+            for tier, said in (("warm", item.warm), ("cold", item.cold)):
+                arguments[tier] = {name: value for name, value in said if value is not None} if said else None
             arguments["streams"] = {one: described(app, one) for one in item.inputs}
         case Source() if not isinstance(item, Taken):  # others say themselves how often they send
             arguments |= _pace(item)
