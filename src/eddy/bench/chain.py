@@ -57,7 +57,7 @@ def _work(node: Any, sources: dict[str, list[Any]]) -> None:
             box = replica.outboxes.get(door(LAKE)) if replica else None
             kept = {name: node.host.kept(name) for name in sources}
             up = all(map(node.up, sources))
-            say(s=time.monotonic(), up=up, mib=_resident_mib(), kept=kept, written=box.floor() if box else 0, cpu_s=time.process_time())
+            say(s=time.monotonic(), up=up, kept=kept, written=box.floor() if box else 0, cpu_s=time.process_time())
 
 
 def lasting(port: int, version: int, minutes: float, folder: Path, progress: Callable[[Any], None]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _paced(node: Any, port: int, seconds: float, flood: Any = None) -> tuple[dic
         seen: list[dict[str, Any]] = []
         published = 0
         while len(seen) < 2 or seen[-1]["s"] - seen[0]["s"] < seconds:
-            seen.append(node.hear())
+            seen.append(_heard(node))
             if flood:
                 published = flood.hear()["published"]
         took_ms: dict[str, float] = sender.hear()["ms"]
@@ -182,9 +182,9 @@ def _drain(node: Any) -> None:
 
 def _for(node: Any, seconds: float) -> list[dict[str, Any]]:
     """What it says in this time."""
-    seen = [node.hear()]
+    seen = [_heard(node)]
     while seen[-1]["s"] - seen[0]["s"] < seconds:
-        seen.append(node.hear())
+        seen.append(_heard(node))
     return seen
 
 
@@ -200,13 +200,19 @@ def _slope(at: list[float], values: list[float]) -> float:
     return linear_regression(at, values).slope if len(at) > 1 else 0.0
 
 
-def _resident_mib() -> float:
-    """Pages in memory of this process and of those that it has started (Linux: `/proc`)."""
+def _heard(node: Any) -> dict[str, Any]:
+    """What the node says next, and its memory, looked at from outside."""
+    said: dict[str, Any] = node.hear()
+    return {**said, "mib": _resident_mib(node.pid)}
+
+
+def _resident_mib(pid: int) -> float:
+    """Pages in memory of a process and of those that it has started (Linux: `/proc`)."""
     import resource
 
-    pids, pages = ["self"], 0
-    for pid in pids:
+    pids, pages = [str(pid)], 0
+    for one in pids:
         with suppress(OSError):  # it has just ended
-            pids += [child for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
-            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            pids += [child for task in Path(f"/proc/{one}/task").glob("*/children") for child in task.read_text().split()]
+            pages += int(Path(f"/proc/{one}/statm").read_text().split()[1])
     return round(pages * resource.getpagesize() / (1 << 20), 1)

@@ -34,6 +34,11 @@ class Role:
         self._role = role
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def hear(self) -> dict[str, Any]:
         """What it says next; raises DeviceFailed when it has ended without."""
         assert self._process.stdout

@@ -28,6 +28,7 @@ _HEAD_BYTES = 5  # of a list
 _SHARE = 2  # entries of all sources in a turn, of each at least one: so long the others wait, and all of them for the commit
 _AT_ONCE = 128  # samples in one
 _TAKEN = 512  # samples for one sink in a turn
+_LET_GO = 1024  # samples that are out, of which the log of a sink lets go in a turn
 
 
 def door(instance: str) -> str:
@@ -50,7 +51,8 @@ class _Sink:
     born: bool  # keys have the birth in them
     birth: bytes = b""  # of the numbering
     next: int = 0  # number of the first sample that the driver has not been given
-    out: deque[Record] = field(default_factory=deque)  # what is with the driver
+    out: deque[Record] = field(default_factory=deque)  # what is with the driver, and what is done of it
+    done: int = 0
     told: str = ""
 
 
@@ -76,8 +78,7 @@ class Drivers:
 
     def turn(self) -> list[tuple[str, bytes]]:
         """Follow what the node owns; feed what was read, and acknowledge what is out. Returns (to, message)."""
-        for name, source in list(self._sources.items()):
-            self._confirm(name, source)
+        self.confirm()
         owned = {name: program for name in self._host.owns() if (program := self._program(name))[0] in (SOURCE, SINK)}
         for name in [name for name in self._sources if name not in owned]:
             self._sources.pop(name).thread.close()
@@ -93,14 +94,19 @@ class Drivers:
             self._feed(name, source)
         return [said for name, sink in list(self._sinks.items()) for said in self._out(name, sink)]
 
+    def confirm(self) -> None:
+        """Tell those who wait for it what is kept by now."""
+        for name, source in list(self._sources.items()):
+            self._confirm(name, source)
+
     def up(self, name: str) -> bool:
         """Whether the driver of a source works."""
         return name in self._sources and self._sources[name].thread.up
 
     def close(self) -> None:
         """Stop all of them."""
-        for name, source in list(self._sources.items()):
-            self._confirm(name, source)
+        self.confirm()
+        for source in self._sources.values():
             source.thread.close()
         for sink in self._sinks.values():
             sink.runner.close()
@@ -175,9 +181,12 @@ class Drivers:
         for key, why in refused:
             self._host.incident("refused", name, f"sample {key} was not taken by the driver: {why}")
         self._complain(name, sink, sink.runner.fault)
-        if not done:
+        sink.done += done
+        if not sink.done:
             return []
-        upto = [sink.out.popleft() for _ in range(done)][-1]
+        upto = [sink.out.popleft() for _ in range(min(sink.done, _LET_GO))][-1]
+        sink.done = max(0, sink.done - _LET_GO)
+        self.more = self.more or sink.done > 0
         return [(upto.origin, message(ACK, door(name), encode_ack(upto.stream, upto.origin, sink.birth, upto.term, upto.seq)))]
 
     def _complain(self, name: str, driver: _Source | _Sink, fault: str) -> None:

@@ -22,6 +22,8 @@ from eddy.kernel.assignment import HUB
 from eddy.kernel.charter import Charter, unsigned
 from eddy.kernel.codec import decode, encode
 from eddy.kernel.host import Host
+from eddy.kernel.leading import AHEAD, LOG_BYTES
+from eddy.kernel.outlets import RETRY_MS
 from eddy.knowledge.spool import connect
 from eddy.links.driver import Home
 from eddy.node import programs
@@ -34,6 +36,7 @@ from eddy.security import keyfile
 from eddy.security.identity import Identity
 
 _WAIT_S = 0.01
+_BATCH_BYTES = 8192  # of a batch: so much a consumer here takes in one turn, and all others of this node wait meanwhile
 _ASK_S = 2.0
 
 
@@ -54,7 +57,8 @@ class Node:
         self._mesh = mesh
         self._code = Code(folder / "code", lambda digest: mesh.ask(HUB, encode(["code", digest]), _ASK_S))
         journal = SqliteJournal(connect(folder / f"{name}.db"))
-        self.host = Host(name, journal, self._build, verify, self._admit, copier=forked, doors=False)
+        pace = RETRY_MS, _BATCH_BYTES, LOG_BYTES, AHEAD
+        self.host = Host(name, journal, self._build, verify, self._admit, copier=forked, doors=False, pace=pace)
         self._drivers = Drivers(self.host, self._code, Home(folder, self._ask_hub))
         self._lines = Lines(devices or {}, lambda text: self.host.incident("line", "", text))
         self._near: list[tuple[str, bytes]] = []  # from this node to itself
@@ -69,6 +73,7 @@ class Node:
             self._deliver(address, data)
         out = self._drivers.turn()
         out += self.host.poll(time.monotonic_ns() // 1_000_000, time.time_ns())
+        self._drivers.confirm()
         out += self._lines.turn()
         here = {*self.host.owns(), "@" + self.host.node}
         self._mesh.claim([*(here - {"@" + self.host.node}), *self._lines.addresses()])  # before anybody is told to send here
