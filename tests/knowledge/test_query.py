@@ -27,7 +27,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "secret.txt").write_text(SECRET)
     (folder / "secret.csv").write_text(f"a\n{SECRET}\n")
     parquet.write_table(pa.table({"a": [SECRET]}), folder / "secret.parquet")
-    lake = Sink(to=str(folder / "lake"), streams={"ward": {"private": "gateway"}, "room": {"unit": "Cel", "rate_hz": "1"}})
+    lake = Sink(to=str(folder / "lake"), streams={"ward": {"private": "gateway"}, "room": {"unit": "Cel", "rate_hz": "1", "owner": "Ada"}})
     lake.write_all([sample(i, {"temp": i, "hum": 2.0 * i}, origin="ab"[i % 2]) for i in range(0, 120)])
     lake.write_all([sample(i, i) for i in range(120, 130)])
     lake.write_all([sample(i, i, "ward") for i in range(130, 140)])
@@ -47,7 +47,7 @@ def test_each_stream_is_a_view_and_rows_from_before_a_column_have_nothing_there(
 def test_the_catalog_says_what_there_is(root: Path) -> None:
     with Lake(root) as lake:
         room = lake.query("FROM streams WHERE stream = 'room'").rows()[0]
-        assert (room["unit"], room["rate_hz"], room["rows"], room["origins"]) == ("Cel", "1", 130, 2)
+        assert (room["unit"], room["rate_hz"], room["owner"], room["rows"], room["origins"]) == ("Cel", "1", "Ada", 130, 2)
         assert room["first"].timestamp() == START_NS / 10**9
         quality = lake.query("FROM quality WHERE stream = 'room' AND origin = 'a'").rows()[0]
         assert (quality["missing"], quality["doubled"], quality["late"]) == (10, 0, 0)

@@ -10,7 +10,8 @@ MEANS = """
 app: means
 nodes: {gw: {tier: gateway}}
 sources:
-  temperature: {at: gw, driver: http, listen: "127.0.0.1:1", value: t, scale: 100, unit: Cel, range: [-40, 85], private: gateway}
+  temperature: {at: gw, driver: http, listen: "127.0.0.1:1", value: t, scale: 100, unit: Cel, range: [-40, 85], private: gateway,
+                owner: Boilers}
 functions:
   warm: {use: filter, from: temperature, when: value > 20}
   mean: {use: mean, from: temperature, over: 1m}
@@ -39,6 +40,10 @@ def test_what_models_and_rules_say_is_told_to_be_decided() -> None:
     assert (judge["per"]["share"], judge["absent"]["share"]) == (65_536, -1)
     assert report == described(FLEET, "detect") and report["fields"]["3"] == "held"
     assert alarm["fields"] == {"0": "raised", "1": "at_ns"}
+
+
+def test_a_source_tells_whose_it_is() -> None:
+    assert described(parse(MEANS), "temperature")["owner"] == "Boilers"
 
 
 def test_means_and_filters_are_in_the_unit_and_scale_of_their_source() -> None:

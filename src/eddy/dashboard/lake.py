@@ -120,11 +120,12 @@ def _time(at_ns: int | None) -> datetime | None:
 
 
 def _streams(streams: list[dict[str, Any]], fields: list[dict[str, Any]]) -> Table:
-    columns = _columns("stream", "what a sample has, with units", "may go as far as", "origins>", "samples>", "first", "last")
+    columns = _columns("stream", "what a sample has, with units", "owner", "may go as far as", "origins>", "samples>", "first", "last")
     rows = [
         [
             row["stream"],
             ", ".join(_field(one) for one in fields if one["stream"] == row["stream"]),
+            row["owner"] or ABSENT,
             row["private"] or ABSENT,
             count(row["origins"]),
             count(row["rows"]),

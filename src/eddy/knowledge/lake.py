@@ -41,7 +41,7 @@ FOLDER = "lake"
 PAYLOAD_BYTES = 65_536
 """Most that quarantine keeps of a value."""
 
-_TOLD = ("unit", "rate_hz", "type", "private", "scale", "kind")  # of what the app declares, in the table
+_TOLD = ("unit", "rate_hz", "type", "owner", "private", "scale", "kind")  # of what the app declares, in the table
 _LABEL = "eddy.private"
 _MIN_NS, _MAX_NS = -(1 << 63), (1 << 63) - 1
 _DAY_US = 86_400_000_000

@@ -1,9 +1,9 @@
 """Answers: SQL over the tables of a lake by DuckDB, which can read these tables and do nothing else.
 
 Each stream is a view of its name, beside `quarantine`, `gaps`, `audit`, and what is worked out when it is asked for: `streams` (what there
-is, with unit, rate, privacy, rows, origins, first and last time), `fields` (their columns, with type, unit and range), `quality` (per
-stream and origin: late, repeated numbers, missing, stuck, rows with a field out of its range, longest silence in seconds) and `tiers` (what
-samples that have gone were summed up into, see `eddy.knowledge.tiers`). Four macros are there for time series:
+is, with unit, rate, owner, privacy, rows, origins, first and last time), `fields` (their columns, with type, unit and range), `quality`
+(per stream and origin: late, repeated numbers, missing, stuck, rows with a field out of its range, longest silence in seconds) and `tiers`
+(what samples that have gone were summed up into, see `eddy.knowledge.tiers`). Four macros are there for time series:
 
     resample(stream, 'value', INTERVAL 1 MINUTE)      origin, time, n, mean, least, most
     filled(stream, 'value', INTERVAL 1 MINUTE)        the same with every step; mean is the last known one where there is none, n is 0
@@ -39,6 +39,7 @@ _EVERY = ("streams", "fields", "quality", "tiers", "quarantine", "gaps")  # show
 # Table functions that read what so many first arguments name.
 _NAMING = {"query_table": 1, "resample": 1, "filled": 1, "joined": 2, "history": 1}
 _HARMLESS = ("range", "generate_series", "unnest", "json_each", "json_tree")  # table functions that read nothing
+_CATALOGUED = ("unit", "rate_hz", "type", "owner", "private", "kind")
 _NUMBERS = ("long", "integer", "double")
 _CATALOG = "information_schema"
 _AGAIN_S = 0.1  # an interrupt that comes while a query is planned is forgotten
@@ -410,7 +411,7 @@ class Lake:
         parts = []
         for name in self.streams:
             about = self._about[name]
-            said = ", ".join(f"{_text(about.get('eddy.' + what))} AS {what}" for what in ("unit", "rate_hz", "type", "private", "kind"))
+            said = ", ".join(f"{_text(about.get('eddy.' + what))} AS {what}" for what in _CATALOGUED)
             counted = "count(*) AS rows, count(DISTINCT origin) AS origins, min(time) AS first, max(time) AS last"
             parts.append(f"SELECT {_text(name)} AS stream, {said}, {counted} FROM {_quoted(name)}")  # noqa: S608 - quoted
         return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"

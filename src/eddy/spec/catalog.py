@@ -42,6 +42,7 @@ class Source(Declared):
         unit: Of the values, a name of SenML, or one that instruments show.
         units: Likewise, of the fields of values that are maps.
         range: Lowest and highest value that is to be believed, in the unit; of fields likewise. What is outside is kept, and told.
+        owner: Who answers for what is measured: a person, a team.
         private: How far the samples may go.
     """
 
@@ -53,6 +54,7 @@ class Source(Declared):
     unit: Unit | None = None
     units: dict[str, Unit] = Field(default_factory=dict)
     range: Ranges = Field(default_factory=dict)
+    owner: str = Field(default="", max_length=200)
     private: Level = "cloud"
 
 

@@ -24,8 +24,8 @@ def described(app: App, name: str) -> Described:
     """What is known of a stream, as plain data.
 
     Returns:
-        Of these what there is: `unit`, `units` {field: unit}, `range` {field: [lowest, highest]}, `type`, `rate_hz`, `scale`, `private`,
-        `kind` (`decided`). For lists of parts `fields` {path: name}, `absent` {name: the number that stands for
+        Of these what there is: `unit`, `units` {field: unit}, `range` {field: [lowest, highest]}, `type`, `rate_hz`, `scale`, `owner`,
+        `private`, `kind` (`decided`). For lists of parts `fields` {path: name}, `absent` {name: the number that stands for
         none}; of these and of maps `per` {name: what a number is to be divided by}.
     """
     said: Described = {"private": _level(app, name, ())}
@@ -67,6 +67,7 @@ def _source(source: Source) -> Described:
         "range": {name: list(one) for name, one in source.range.items()},
         "type": source.type,
         "rate_hz": rate,
+        "owner": source.owner,
         "scale": str(scale) if scale > 1 else "",
     }
 
