@@ -94,7 +94,8 @@ class Running:
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def kill(self, name: str) -> None:
-        """A hub or node, without a warning; wait until it is started again."""
+        """A hub, node or writer of a lake, without a warning; wait until it is started again."""
+        self.until(lambda: name in self.pids(), 30)
         before = self.pids()[name]
         os.kill(before, signal.SIGKILL)
         self.until(lambda: self.pids().get(name, before) != before, 30)
