@@ -1,6 +1,7 @@
 """Erasure: nothing of an origin is left, and nothing else is gone."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from lakes import SENDER, START_NS, rows, sample
 
 from eddy.errors import DataError, SettingError
+from eddy.hub.devices import Devices
+from eddy.hub.terms import open_database
 from eddy.knowledge import forget as forgetting
 from eddy.knowledge.base import KnowledgeBase
 from eddy.knowledge.forget import forget, search
@@ -134,3 +137,29 @@ def test_a_base_that_somebody_holds_is_told(tmp_path: Path, monkeypatch: pytest.
         held.execute("BEGIN IMMEDIATE")
         with pytest.raises(DataError, match=r"gw\.db cannot be written \(database is locked\): end the node"):
             forget(tmp_path / "lake", "patient-4711", state)
+
+
+def test_a_node_can_write_while_a_reader_keeps_the_forgetting_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "state"
+    noted(state, "patient-4711")
+    filled(tmp_path / "lake", "patient-4711")
+    monkeypatch.setattr(forgetting, "_PATIENCE_S", 2.0)
+    with closing(connect(state / "nodes" / "gw.db")) as reading, ThreadPoolExecutor(1) as pool:
+        journal = SqliteJournal(connect(state / "nodes" / "gw.db", 200))
+        reading.execute("BEGIN")
+        reading.execute("SELECT count(*) FROM host_entries").fetchall()
+        done = pool.submit(forget, tmp_path / "lake", "patient-4711", state)
+        while wait([done], 0.02).not_done:
+            journal.append("hall", [b"more"])
+            journal.commit()
+        assert "knowledge.db" in done.result().left
+
+
+def test_a_refusal_stays(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    filled(tmp_path / "lake", "patient-4711")
+    devices = Devices(open_database(f"sqlite:///{tmp_path / 'state' / 'hub.db'}"))
+    devices.decide("app", "ward", "patient-*", True, "ann")
+    devices.decide("app", "ward", "patient-4711", False, "ann")
+    assert "hub.db" in forget(tmp_path / "lake", "patient-4711", tmp_path / "state").left
+    assert devices.rules("app", "ward")[1] == [("patient-*", True), ("patient-4711", False)]

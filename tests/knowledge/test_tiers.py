@@ -416,6 +416,18 @@ def test_a_field_that_is_gone_from_the_samples_is_in_the_history(tmp_path: Path)
     assert told(tmp_path, "new") == {("a", 9 * 86_400): [1, 4.0, 4.0, 4.0, 0.0]}
 
 
+def test_a_step_into_which_sums_do_not_fit_is_told(tmp_path: Path) -> None:
+    lake = opened(tmp_path)
+    written(lake, [("a", 600 * n, float(n)) for n in range(30)] + [("a", 9 * 86_400, 4.0)])
+    tended(lake)
+    with Reader(tmp_path) as reader:
+        (step_s,) = {row["step_s"] for row in reader.query("SELECT step_s FROM tiers WHERE tier = 'warm'").rows()}
+        counts = reader.query(f"SELECT count FROM history('room', 'value', INTERVAL {2 * step_s} SECOND)").rows()
+        assert sum(row["count"] for row in counts) == 31
+        with pytest.raises(BadInput, match="ask for a multiple of these"):
+            reader.query(f"FROM history('room', 'value', INTERVAL {3 * step_s // 2} SECOND)")
+
+
 def test_a_stream_that_is_called_like_a_tier_has_its_own(tmp_path: Path) -> None:
     lake = opened(tmp_path)
     written(lake, [("a", 0, 1.0)], stream="room@warm")

@@ -13,11 +13,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from senders import free_port
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as open_websocket
 
-from eddy.errors import LinkLost, SettingError
+from eddy.errors import LinkLost, LinkTimeout, SettingError
+from eddy.fabric.ports import free_port
 from eddy.links import senders
 from eddy.links.decoders import Form
 from eddy.links.driver import Home, start
@@ -236,11 +236,10 @@ def test_a_damaged_list_is_as_none(desk: Desk, home: Home, damage: bytes) -> Non
     (file,) = home.folder.iterdir()
     file.write_bytes(damage)
     desk.away = True
-    made = Approval(home)
-    assert "waits" in made.refusal("kitchen")
+    with pytest.raises(LinkTimeout, match="nobody is taken until it does"):
+        Approval(home)
     desk.away = False
-    made.tell()
-    assert made.refusal("kitchen") == ""
+    assert Approval(home).refusal("kitchen") == ""
 
 
 def test_a_report_whose_answer_is_lost_counts_once(desk: Desk, home: Home) -> None:
@@ -254,17 +253,30 @@ def test_a_report_whose_answer_is_lost_counts_once(desk: Desk, home: Home) -> No
     assert desk.waited == {"kitchen": 2}
 
 
-def test_what_the_hub_says_or_fails_to_ends_nothing(home: Home) -> None:
+def test_what_the_hub_says_or_fails_to_ends_nothing(desk: Desk, home: Home) -> None:
     def fail(question: list[Any]) -> Any:
         raise RuntimeError("the session is closed")
 
-    made = Approval(Home(home.folder, fail, "room"))
+    Approval(home)
+    made = Approval(Home(home.folder, fail, home.instance))
     assert "waits" in made.refusal("kitchen")
 
 
-def test_ten_thousand_unknown_devices_take_a_bounded_place(desk: Desk, home: Home) -> None:
-    desk.away = True
+def test_what_could_not_be_kept_is_asked_for_again(desk: Desk, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Approval(home)
+    desk.rules = [["kitchen", False]]
+    with monkeypatch.context() as full:
+        full.setattr(senders.keyfile, "write", lambda *about, **how: (_ for _ in ()).throw(OSError(28, "no space")))
+        with pytest.raises(OSError, match="no space"):
+            made.tell()
+    made.tell()
+    desk.away = True
+    assert "was refused" in Approval(home).refusal("kitchen")
+
+
+def test_ten_thousand_unknown_devices_take_a_bounded_place(desk: Desk, home: Home) -> None:
+    made = Approval(home)
+    desk.away = True
     for number in range(10_000):
         made.refusal(f"device-{number}")
         if number % 1000 == 0:

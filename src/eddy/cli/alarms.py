@@ -60,13 +60,11 @@ def ack(
 
     Whoever has the token of the hub may say so under any name.
     """
-    import getpass
-
     from eddy.cli import console
     from eddy.errors import LinkTimeout, SettingError
 
     console.check_writable(json)
-    who = by or getpass.getuser()
+    who = by or client.user()
     with client.connect(hub, token_file) as there:
         one = there.function(alarm)
         if not is_alarm(one):

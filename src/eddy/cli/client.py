@@ -210,6 +210,16 @@ def connect(url: str, token_file: Path | None) -> Hub:
     return Hub(url, read_token(token_file), Path(ca) if ca else None)
 
 
+def user() -> str:
+    """The name of the user of this process; raises SettingError where it has none."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, say
+        raise SettingError("the user of this process has no name: say who with --by") from None
+
+
 def read_token(file: Path | None) -> str | None:
     """The token from EDDY_TOKEN, else from a file; None when neither is given."""
     token = os.environ.get("EDDY_TOKEN")

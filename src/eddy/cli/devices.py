@@ -86,12 +86,10 @@ def refuse(
 def _decide(
     origin: str, source: str, app: str | None, approved: bool, by: str, hub: str, token_file: client.TokenFile, json: str | None
 ) -> None:
-    import getpass
-
     from eddy.cli import console
 
     console.check_writable(json)
-    who = by or getpass.getuser()
+    who = by or client.user()
     with client.connect(hub, token_file) as there:
         of = app or _app_of(there, source)
         path = f"apps/{quote(of, safe='')}/sources/{quote(source, safe='')}/devices"

@@ -162,6 +162,7 @@ def play(
         KeyboardInterrupt: It was ended before everything had arrived.
     """
     from eddy.cli import console, init, up
+    from eddy.fabric.ports import free_port
     from eddy.knowledge.query import Lake
     from eddy.sim.fleet import IMS, PARTS, app_of, compare
     from eddy.sim.local import Local
@@ -173,7 +174,7 @@ def play(
         raise SettingError(f"name the folder of the recordings with --data: {wanted}; the NASA/IMS bearing recordings into {IMS}")
     for part in PARTS:
         part.files(data)
-    ports = {part.source: _free_port() for part in PARTS}
+    ports = {part.source: free_port() for part in PARTS}
     app = app_of(parse(init.example("fleet").read_text(encoding="utf-8")), data, ports, broker)
     console.write_text(folder / "eddy.yaml", text(app))
     state = folder / ".eddy"
@@ -224,11 +225,3 @@ def _address(app: "App", source: str) -> str:
     declared: Any = app.sources[source]
     schemes = {"http": "http://", "websocket": "ws://"}
     return str(declared.to) if declared.driver == "mqtt" else f"{schemes[declared.driver]}{declared.listen}{declared.path}"
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

@@ -106,7 +106,8 @@ def forget(
     origin: Annotated[str, typer.Option("--origin", help="Whose samples are to leave: a device, or a person.")],
     lake: Where,
     state: Annotated[
-        Path | None, typer.Option("--state", metavar="DIR", help="What nodes keep, for their journals and bases; .eddy when it is here.")
+        Path | None,
+        typer.Option("--state", metavar="DIR", help="What nodes keep; without it, .eddy here when the lake is here, too."),
     ] = None,
     json: Json = None,
 ) -> None:
@@ -124,7 +125,7 @@ def forget(
     if "://" in lake:
         raise SettingError("only a lake in a folder can be searched afterwards: run it where the folder is")
     console.check_writable(json)
-    if state is None and Path(".eddy").is_dir():
+    if state is None and Path(".eddy").is_dir() and Path(lake).expanduser().resolve().is_relative_to(Path.cwd()):
         state = Path(".eddy")
     done = forgetting.forget(Path(lake).expanduser(), origin, state)
     out = console.result_console(json)

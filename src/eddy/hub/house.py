@@ -11,6 +11,7 @@ from threading import RLock
 from typing import Any
 
 import sqlalchemy as sql
+from sqlalchemy.exc import SQLAlchemyError
 
 from eddy.errors import EddyError, Outdated, Refused, SettingError
 from eddy.fabric.mesh import Mesh
@@ -181,12 +182,15 @@ class House:
         app, wired = self._belongs(instance) if isinstance(instance, str) else ("", None)
         if wired is None or wired.kind != "source" or len(seen) > WAITING + 1:
             return None
-        if seen and self._reported.get(instance) != number:
-            self._devices.saw(app, wired.name, seen)
-            self._reported[instance] = number
-        if self._devices.version(app, wired.name) == version:
-            return encode([version, None])
-        now, rules = self._devices.rules(app, wired.name)
+        try:
+            if seen and self._reported.get(instance) != number:
+                self._devices.saw(app, wired.name, seen)
+                self._reported[instance] = number
+            if self._devices.version(app, wired.name) == version:
+                return encode([version, None])
+            now, rules = self._devices.rules(app, wired.name)
+        except SQLAlchemyError:  # the database is away: the node asks again
+            return None
         return encode([now, rules])
 
     def _release(self, manifest: bytes) -> bytes | None:

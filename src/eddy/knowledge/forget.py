@@ -8,7 +8,7 @@ bytes of every file, and of every text in the tables, since those are compressed
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from eddy.knowledge.tables import RESERVED, Place, Table
 _SQLITE = b"SQLite format 3\0"
 _PATIENCE_S = 30.0
 _AGAIN_S = 0.02  # while somebody reads
+_STAY = ("models", "approvals")  # who made them; and without a refusal its device might be taken again
 
 LONG = 4
 """Letters from which on a name is looked for within texts, and as bytes; a shorter one is everywhere, and must be the whole text."""
@@ -64,15 +65,15 @@ def forget(root: Path, origin: str, state: Path | None = None) -> Forgotten:
     trained: dict[str, list[str]] = {}
     with turn.alone(root):
         gone = {name: _from_table(Table(place, name, None), name, origin) for name in names}
+        searched, left = search(root, origin)
+    if state:
         for file in _databases(state):
             rows, models = _from_database(file, origin)
-            name = str(file.relative_to(state or root))
+            name = str(file.relative_to(state))
             gone |= {f"{name}: {table}": count for table, count in rows.items()}
             trained |= {name: models} if models else {}
-        searched, left = search(root, origin)
-        if state:
-            more, others = search(state, origin, besides=root)
-            searched, left = searched + more, left + others
+        more, others = search(state, origin, besides=root)
+        searched, left = searched + more, left + others
     return Forgotten({name: count for name, count in gone.items() if count}, searched, left, trained)
 
 
@@ -84,10 +85,11 @@ def search(root: Path, origin: str, besides: Path | None = None) -> tuple[int, l
         files = [file for file in files if not file.resolve().is_relative_to(besides.resolve())]
     left = []
     for file in files:
-        if len(origin) >= LONG and (raw in file.read_bytes() or origin in str(file.relative_to(root))):
-            left.append(str(file.relative_to(root)))
-        elif file.suffix == ".parquet":
-            left += [f"{file.relative_to(root)}: column {column}" for column, text in _texts(file) if _holds(text, origin, raw)]
+        with suppress(FileNotFoundError):  # nodes go on, and let go of files
+            if len(origin) >= LONG and (raw in file.read_bytes() or origin in str(file.relative_to(root))):
+                left.append(str(file.relative_to(root)))
+            elif file.suffix == ".parquet":
+                left += [f"{file.relative_to(root)}: column {column}" for column, text in _texts(file) if _holds(text, origin, raw)]
     return len(files), list(dict.fromkeys(left))
 
 
@@ -107,12 +109,12 @@ def _from_table(table: Table, name: str, origin: str) -> int:
     return gone
 
 
-def _databases(state: Path | None) -> list[Path]:
+def _databases(state: Path) -> list[Path]:
     """The files of SQLite below a folder."""
     found = []
-    for file in sorted(state.rglob("*")) if state else ():
+    for file in sorted(state.rglob("*")):
         if file.is_file():
-            with file.open("rb") as opened:
+            with suppress(FileNotFoundError), file.open("rb") as opened:
                 found += [file] if opened.read(len(_SQLITE)) == _SQLITE else []
     return found
 
@@ -129,16 +131,25 @@ def _from_database(file: Path, origin: str) -> tuple[dict[str, int], list[str]]:
             rows = {}
             base.execute("BEGIN IMMEDIATE")
             for name in tables:
-                if "origin" in columns[name] and name != "models":
+                if "origin" in columns[name] and name not in _STAY:
                     rows[name] = base.execute(f"DELETE FROM {name!r} WHERE origin = ?", (origin,)).rowcount  # noqa: S608 - a table
             base.execute("COMMIT")
             base.execute("VACUUM")  # also what others have deleted is in its free pages
+            base.execute("PRAGMA busy_timeout = 0")  # who waits for a reader here keeps all writers waiting
             end_s = time.monotonic() + _PATIENCE_S
-            while base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < end_s:
+            while not _truncated(base) and time.monotonic() < end_s:
                 time.sleep(_AGAIN_S)
             return rows, models
     except sqlite3.Error as error:
         raise DataError(f"{file} cannot be written ({error}): end the node that has it open, and forget again") from error
+
+
+def _truncated(base: sqlite3.Connection) -> bool:
+    """Whether the write-ahead log is empty now; not while others read or write."""
+    try:
+        return not base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.OperationalError:
+        return False
 
 
 def _texts(file: Path) -> Iterator[tuple[str, Any]]:

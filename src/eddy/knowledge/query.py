@@ -9,7 +9,8 @@ is, with unit, rate, owner, privacy, rows, origins, first and last time), `field
     filled(stream, 'value', INTERVAL 1 MINUTE)        the same with every step; mean is the last known one where there is none, n is 0
     joined(stream, other, 'value', 'value')           each sample with the last one of another stream before it
     history(stream, 'value', INTERVAL 1 HOUR)         time, origin, count, mean, min, max, std of samples and of what they were summed up
-                                                      into; steps are those of the tier where it has longer ones
+                                                      into; steps are those of the tier where it has longer ones,
+                                                      else multiples of these
 """
 
 import json
@@ -69,7 +70,11 @@ _MACROS = (
                        FROM query_table('samples."' || replace(stream, '"', '""') || '"')))
            WHERE v IS NOT NULL GROUP BY ALL
            UNION ALL
-           SELECT s.origin, time_bucket(step, s.time), s.count, s.sum, s.min, s.max, s.m2
+           SELECT s.origin,
+                  CASE WHEN epoch_ms(step) <= s.step_ms THEN s.time
+                       WHEN epoch_ms(step) % s.step_ms = 0 THEN time_bucket(step, s.time)
+                       ELSE error('samples were summed up into steps of ' || s.step_ms / 1000 || ' s: ask for a multiple of these') END,
+                  s.count, s.sum, s.min, s.max, s.m2
            FROM query_table('sums."' || replace(stream, '"', '""') || '"') s WHERE s.field = field),
        centred AS (
            SELECT *, sum(total) OVER step_of_origin / sum(n) OVER step_of_origin AS mean FROM parts
@@ -78,9 +83,9 @@ _MACROS = (
               sqrt(sum(m2 + n * (total / n - mean) ** 2) / sum(n)) AS std
        FROM centred GROUP BY time, origin ORDER BY origin, time""",
 )
-_SUMS = "origin, field, time, count, sum, min, max, m2"
-_NO_SUMS = """SELECT ''::VARCHAR AS origin, '' AS field, now() AS time, 0::BIGINT AS count, 0.0::DOUBLE AS sum, 0.0::DOUBLE AS min,
-              0.0::DOUBLE AS max, 0.0::DOUBLE AS m2 WHERE false"""
+_SUMS = "origin, field, time, step_ms, count, sum, min, max, m2"
+_NO_SUMS = """SELECT ''::VARCHAR AS origin, '' AS field, now() AS time, 1::BIGINT AS step_ms, 0::BIGINT AS count, 0.0::DOUBLE AS sum,
+              0.0::DOUBLE AS min, 0.0::DOUBLE AS max, 0.0::DOUBLE AS m2 WHERE false"""
 
 
 class Answer:
@@ -194,13 +199,14 @@ class Lake:
             OverLimit: It took more time or memory than it may.
             TooLarge: Its result is larger than it may be.
         """
-        about = sorted(name for name in self._touches(self._read(sql)) if self.labels.get(name, _OPEN) != _OPEN)
+        touched = self._touches(self._read(sql))
+        about = sorted(name for name in touched if self.labels.get(name, _OPEN) != _OPEN)
         over = threading.Event()
         begin = time.perf_counter()
         threading.Thread(target=self._end, args=(over,), name="query-limit", daemon=True).start()
         rows: int | None = None
         try:
-            if "quality" in sql.lower() and not self._assessed:
+            if "quality" in touched and not self._assessed:
                 self._assess()
             table = self._collect(sql)
             rows = table.num_rows
@@ -360,7 +366,8 @@ class Lake:
             kind = part.get("type")
             if kind == "TABLE_FUNCTION":
                 # Another spelling, such as main.room, could be any of them.
-                named += [name if name in here else _EVERY[0] for name in self._named(part["function"])]
+                for name in self._named(part["function"]):
+                    named += [name] if name in here else _EVERY
             elif kind == "BASE_TABLE" or (kind == "SHOW_REF" and part.get("show_type") == "SHOW"):
                 path = [str(step).lower() for step in part["qualified_name"]["path"]]
                 if path[-1] in here:
@@ -368,7 +375,7 @@ class Lake:
                 elif path[:1] != [_CATALOG] and (path[-1] not in own or set(path[-1]) & set("./\\")):
                     raise BadInput(f"a table called {path[-1]} does not exist here: `SHOW TABLES` tells which do")
         if any(name in _EVERY for name in named):
-            return {*self.labels}
+            return {*self.labels, *({"quality"} & {*named})}
         return {here[name] for name in named if name in here}
 
     def _named(self, function: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import ENOENT
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -151,6 +152,8 @@ def _secret(name: str, value: Any) -> Any:
 def _content(name: str, file: Path) -> str:
     """Of a file with one secret, as Docker, Kubernetes and systemd hand them out, without the end of its line."""
     try:
+        if not file.is_file():  # a pipe would be waited for
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         with file.open("rb") as opened:
             content = opened.read(_MOST_BYTES + 1)
         if len(content) <= _MOST_BYTES and (text := content.decode().rstrip("\r\n")):
@@ -160,6 +163,8 @@ def _content(name: str, file: Path) -> str:
         why = str(error.strerror)
     except UnicodeDecodeError:
         why = "it is no text"
+    except ValueError as error:
+        why = str(error)
     raise SettingError(f"{name} is to come from the file {file}, which does not hold it ({why}): put it there, where the node starts")
 
 

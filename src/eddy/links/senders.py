@@ -8,7 +8,7 @@ from shlex import quote
 from threading import Event, Lock, Thread
 from typing import Any
 
-from eddy.errors import SettingError
+from eddy.errors import LinkTimeout, SettingError
 from eddy.links.driver import Home
 from eddy.links.origins import LONGEST, Decided, Names, is_name
 from eddy.security import keyfile
@@ -77,18 +77,25 @@ class Approval:
 
     The hub is asked once at the start, for two seconds at most, and then every two seconds in a thread: who sends never waits for it. What
     it has said is kept in the node's folder and holds while it is away.
+
+    Raises:
+        LinkTimeout: The hub does not answer, and has said nothing to this node before: devices that are approved would be taken for others.
     """
 
     def __init__(self, home: Home) -> None:
         self._instance, self._ask = home.instance, home.ask
         self._file = Path(home.folder) / f"devices-{home.instance}.json"
-        self._version, self._decided = _kept(self._file)
+        kept = _kept(self._file)
+        self._version, self._decided = kept or (0, Decided())
+        self._known = kept is not None
         self._waiting: dict[str, list[int]] = {}  # origin → first, last, samples; bounded by `WAITING`
         self._report: list[list[Any]] = []  # what the hub has not answered yet
         self._number = time.time_ns()
         self._lock = Lock()
         self._closed = Event()
         self._turn()
+        if not self._known:
+            raise LinkTimeout("the hub does not answer who may send here: nobody is taken until it does")
 
     def refusal(self, origin: str) -> str:
         """Why a sample of this origin is not taken, which is noted; "" when it is."""
@@ -116,10 +123,11 @@ class Approval:
             return
         version, rules = said
         self._report = []
-        if rules is not None:
-            self._decided = Decided(map(tuple, rules))
-            self._version = version
+        if rules is not None or not self._known:
+            rules = rules or []
             keyfile.write(self._file, json.dumps({"version": version, "rules": rules}).encode(), replace=True)
+            self._decided = Decided(map(tuple, rules))
+            self._version, self._known = version, True
 
     def begin(self) -> None:
         """Do so from now on."""
@@ -153,10 +161,10 @@ def shown(origin: str) -> str:
     return origin if 0 < len(origin) <= LONGEST and origin.isprintable() else repr(origin[:40])
 
 
-def _kept(file: Path) -> tuple[int, "Decided[bool]"]:
-    """Version and decisions as they were kept; none where there is no such file, or a damaged one."""
+def _kept(file: Path) -> tuple[int, "Decided[bool]"] | None:
+    """Version and decisions as they were kept; None where there is no such file, or a damaged one."""
     try:
         kept = json.loads(file.read_bytes())
         return kept["version"], Decided([(origin, approved) for origin, approved in kept["rules"]])
     except (OSError, ValueError, KeyError, TypeError):
-        return 0, Decided()
+        return None

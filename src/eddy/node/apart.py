@@ -5,7 +5,8 @@ says that they are to be written. What was done is answered by None, what went w
 """
 
 import argparse
-import signal
+import os
+import socket
 import subprocess
 import sys
 import weakref
@@ -39,8 +40,9 @@ class Apart:
     def __init__(self, program: list[Any], home: driver.Home | None) -> None:
         self._line, other = Pipe()
         folder = str(home.folder) if home else ""
-        command = [sys.executable, "-m", __name__, "--name", str(program[1]).lower(), "--dir", folder, "--line", str(other.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-P", "-m", __name__, "--name", str(program[1]).lower(), "--dir", folder, "--line", str(other.fileno())]
+        # Ctrl-C is for the node, which ends it; and people's files in the working directory are no modules (-P).
+        self._process = subprocess.Popen(command, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL, start_new_session=True)
         other.close()
         self.close = weakref.finalize(self, _end, self._process, self._line)
         try:
@@ -111,6 +113,8 @@ def serve(line: "Connection[Any, Any]", home: driver.Home) -> None:
 
 def _end(process: "subprocess.Popen[bytes]", line: "Connection[Any, Any]") -> None:
     """What it is writing, it may finish."""
+    with suppress(OSError), socket.socket(fileno=os.dup(line.fileno())) as ours:
+        ours.shutdown(socket.SHUT_WR)  # a copy of this process may have the line open as well
     line.close()
     try:
         process.wait(_END_S)
@@ -125,6 +129,5 @@ if __name__ == "__main__":
     parser.add_argument("--dir", type=Path)
     parser.add_argument("--line", type=int)
     given = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the node, which ends this
     with Connection(given.line) as line, suppress(EOFError, OSError):
         serve(line, driver.Home(given.dir, lambda question: None))

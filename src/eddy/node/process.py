@@ -57,7 +57,7 @@ class Worker:
         self._memory_bytes = memory_bytes
         self._call_s = call_s
         self._line, other = socket.socketpair()
-        command = [sys.executable, "-m", "eddy.node.working", str(other.fileno())]
+        command = [sys.executable, "-P", "-m", "eddy.node.working", str(other.fileno())]
         kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
         with other:
             self._process = subprocess.Popen(

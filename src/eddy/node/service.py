@@ -38,6 +38,7 @@ from eddy.security.identity import Identity
 _WAIT_S = 0.01
 _BATCH_BYTES = 8192  # of a batch: so much a consumer here takes in one turn, and all others of this node wait meanwhile
 _ASK_S = 2.0
+_BUSY_MS = 60_000  # so long somebody else may hold the journal, such as `eddy forget`
 
 
 class Node:
@@ -56,7 +57,7 @@ class Node:
     ) -> None:
         self._mesh = mesh
         self._code = Code(folder / "code", lambda digest: mesh.ask(HUB, encode(["code", digest]), _ASK_S))
-        journal = SqliteJournal(connect(folder / f"{name}.db"))
+        journal = SqliteJournal(connect(folder / f"{name}.db", _BUSY_MS))
         pace = RETRY_MS, _BATCH_BYTES, LOG_BYTES, AHEAD
         self.host = Host(name, journal, self._build, verify, self._admit, copier=forked, doors=False, pace=pace)
         self._drivers = Drivers(self.host, self._code, Home(folder, self._ask_hub))
