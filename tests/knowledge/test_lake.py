@@ -276,3 +276,22 @@ def test_lists_whose_parts_have_names_become_columns(tmp_path: Path) -> None:
         {"score": None, "label": 2, "news": None, "mean": None, "rms": None},
         {"score": None, "label": 9, "news": None, "mean": None, "rms": None},
     ]
+
+
+def test_days_of_streams_that_hardly_send_grow_old_all_the_same(tmp_path: Path) -> None:
+    now_ns = START_NS
+    streams: dict[str, dict[str, str]] = {"room": {}, "hall": {}}
+
+    def opened() -> Lake:
+        return Lake(to=str(tmp_path), keep_ms=10 * 86_400_000, streams=streams, now_ns=lambda: now_ns)
+
+    opened().write_all([sample(0, 1, "room"), sample(1, 1, "hall")])
+    lake = opened()
+    for number in range(2, 30):  # a sample of one of them each half a day, and a new process in between
+        now_ns += 43_200 * 10**9
+        lake.write_all([sample(number, number, "hall", time_ns=now_ns)])
+        lake.write_all([sample(100 + number, number, "hall", time_ns=now_ns)])
+        lake = opened() if number == 10 else lake
+    assert rows(tmp_path, "room") == []
+    kept = [row["time_ns"] for row in rows(tmp_path, "hall")]
+    assert 0 < now_ns - min(kept) <= 11 * 86_400 * 10**9

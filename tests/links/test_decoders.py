@@ -60,7 +60,13 @@ def test_several_values_are_a_map_and_what_no_path_names_is_the_value() -> None:
 
 def test_numbers_are_exact_at_their_scale_and_rounded_half_to_even() -> None:
     assert [value for _, _, value in plain(b"[0.1, 2.675, -0.5, 1.5, 12345678901.23]", scale=100)] == [10, 268, -50, 150, 1234567890123]
-    assert [value for _, _, value in plain(b"[0.5, 1.5, -2.5]")] == [0, 2, -2]
+    assert [value for _, _, value in plain(b"[0.5, 1.5, -2.5]", scale=1)] == [0, 2, -2]
+
+
+def test_without_a_scale_no_decimal_is_lost_in_silence() -> None:
+    assert [value for _, _, value in plain(b"[7, 7.0, -7e2, {}]".replace(b"{}", b'{"a": 1.0}'))] == [7, 7, -700, {"a": 1}]
+    with pytest.raises(Undecodable, match=r"a is 21\.5: say with `scale` how many decimals are kept"):
+        plain(b'{"a": 21.5}')
 
 
 @pytest.mark.parametrize(

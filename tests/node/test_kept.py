@@ -94,12 +94,15 @@ class Gateway:
 
     def __init__(self, folder: Path) -> None:
         self.port = int(free_endpoint("tcp").rpartition(":")[2])
-        arguments = {"listen": f"127.0.0.1:{self.port}", "unique": "n", "value": "v"}
-        program = ["source", ["eddy.links.http", "Http", arguments], []]
-        self.sealed = Charter("posts", 1, program, {}, b"new", "posts", [], [], True).sealed
+        self.revise(1)
         self.file = folder / "gw.db"
         self.version = 0
         self.open()
+
+    def revise(self, revision: int, **more: Any) -> None:
+        arguments = {"listen": f"127.0.0.1:{self.port}", "unique": "n", "value": "v", **more}
+        program = ["source", ["eddy.links.http", "Http", arguments], []]
+        self.sealed = Charter("posts", revision, program, {}, b"new", "posts", [], [], True).sealed
 
     def open(self) -> None:
         self.host = Host("gw", SqliteJournal(connect(self.file)), lambda program: programs.build(program, {}))
@@ -269,3 +272,25 @@ def test_a_source_that_never_ends_takes_its_share_of_a_turn_and_what_waits_is_bo
     assert max(after - before for before, after in pairwise(fed)) <= 1024
     box = replica.outboxes["log"]
     assert box.overflowed == 0 and (7 << 20) < box.size() < (9 << 20) and replica.emitted == fed[-1]
+
+
+def test_a_driver_of_a_changed_app_begins_anew_and_what_was_kept_counts_on(gateway: Gateway, sender: ThreadPoolExecutor) -> None:
+    def post(number: int, total: int) -> tuple[int, Any]:
+        posted = sender.submit(gateway.post, {"n": number, "v": 1, "who": "cellar"})
+        while gateway.taken() < total:
+            gateway.drivers.turn()
+            gateway.poll()
+        gateway.drivers.turn()
+        return posted.result(5)
+
+    assert post(1, 1) == (200, {"kept": 1, "quarantined": 0})
+    gateway.revise(2, origin="who", allow=["kitchen"])
+    gateway.assign()
+    gateway.poll()
+    gateway.drivers.turn()
+    while not gateway.drivers.up("posts"):
+        gateway.drivers.turn()
+    status, said = post(2, 2)
+    assert (status, said["kept"], said["quarantined"]) == (400, 0, 1) and "cellar is not allowed here" in said["reason"]
+    replica = gateway.host.replica("posts")
+    assert replica and (replica.taken, replica.emitted) == (2, 2)

@@ -38,11 +38,15 @@ from eddy.spec.vocabulary import LEVELS, Level
 FOLDER = "lake"
 """Of a node, in its own folder."""
 
+TEND_S = 3600
+"""At the latest after so long a table is tended, while samples come for any of them; after a start within a minute."""
+
 PAYLOAD_BYTES = 65_536
 """Most that quarantine keeps of a value."""
 
 _TOLD = ("unit", "rate_hz", "type", "owner", "private", "scale", "kind")  # of what the app declares, in the table
 _LABEL = "eddy.private"
+_SOON_S = 60
 _MIN_NS, _MAX_NS = -(1 << 63), (1 << 63) - 1
 _DAY_US = 86_400_000_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")
@@ -73,6 +77,7 @@ class _Stream:
     table: Table
     newest_ns: dict[str, int] = field(default_factory=dict)  # of each origin
     commits: int = 0
+    tend_s: int = 0  # when it is tended at the latest
 
 
 class Lake:
@@ -121,6 +126,7 @@ class Lake:
         self._now_ns = now_ns
         self._tables: dict[str, _Stream] = {}
         self._mark = b""
+        self._look_s = self._soon_s()
 
     def write_all(self, samples: list[tuple[str, int, Any]]) -> None:
         """Write them, each into the table of its stream; durable when it returns.
@@ -154,6 +160,24 @@ class Lake:
         # Behind the streams: what is refused once is refused again, when it comes again, because of what the streams hold by then.
         self._write_unfit(sorted(unfit, key=lambda one: one[0].number), received_us)
         self._write_gaps(gaps, received_us)
+        self._tend_quiet(received_us // 10**6)
+
+    def _tend_quiet(self, now_s: int) -> None:
+        """Tend one of the tables to which little is written, or nothing any more: their days grow old all the same."""
+        if now_s >= self._look_s:
+            self._look_s = now_s + TEND_S
+            there = {*self._place.names()}
+            for name in self._declared:
+                if table_of(name) in there:
+                    self._table(table_of(name))
+        due = next((stream for stream in self._tables.values() if now_s >= stream.tend_s), None)
+        if due:
+            self._tend(due)
+
+    def _tend(self, stream: _Stream) -> None:
+        now_ns = self._now_ns()
+        self._upkeep.tend(stream.table, now_ns)
+        stream.tend_s = now_ns // 10**9 + TEND_S
 
     def _write_stream(self, name: str, samples: list[_Sample], received_us: int) -> list[tuple[_Sample, str]]:
         """Append what is new and fits; returns what does not fit."""
@@ -263,13 +287,13 @@ class Lake:
         stream.table.append(rows, upto)
         stream.commits += 1
         if stream.commits % self._upkeep.every == 0:
-            self._upkeep.tend(stream.table, self._now_ns())
+            self._tend(stream)
 
     def _table(self, name: str) -> _Stream:
         if name not in self._tables:
             if name in ("quarantine", "gaps"):
                 schema = quarantine_schema() if name == "quarantine" else gaps_schema()
-                self._tables[name] = _Stream(Table(self._place, name, schema))
+                self._tables[name] = _Stream(Table(self._place, name, schema), tend_s=self._soon_s())
             else:
                 about = _about(self._declared[name]) if name in self._declared else {}
                 table = Table(self._place, name, stream_schema(), {what: said for what, said in about.items() if said})
@@ -277,8 +301,11 @@ class Lake:
                     about.pop(_LABEL, None)  # what is there was taken in under the stricter one
                 table.tell(about)
                 mend(self._place, name)
-                self._tables[name] = _Stream(table, table.newest_ns())
+                self._tables[name] = _Stream(table, table.newest_ns(), tend_s=self._soon_s())
         return self._tables[name]
+
+    def _soon_s(self) -> int:
+        return self._now_ns() // 10**9 + _SOON_S
 
 
 def _about(said: Mapping[str, Any]) -> dict[str, str]:

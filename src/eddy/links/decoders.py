@@ -60,7 +60,7 @@ class Form:
         time, time_unit: Path to the time, and of numbers `s`, `ms`, `us` or `ns`; other times are ISO 8601.
         origin: Path to who measured it.
         unique: Path to what tells a sample from others of its origin; `.` for all of it.
-        scale: Counts per unit: 100 keeps two decimals.
+        scale: Counts per unit: 100 keeps two decimals. None: of whole numbers, and others cannot be decoded.
         columns: Names of the fields, of `csv` and `raw`.
         delimiter, decimal: Of `csv`: what separates fields, and what the fraction.
         struct: Of `raw`: the format, as Python's module `struct` takes it, such as `<hhI`.
@@ -80,13 +80,13 @@ class Form:
         time_unit: str = "s",
         origin: str = "",
         unique: str = "",
-        scale: int = 1,
+        scale: int | None = None,
         columns: Sequence[str] = (),
         delimiter: str = ",",
         decimal: str = ".",
         struct: str = "",
     ) -> None:
-        if format not in FORMATS or time_unit not in UNITS_NS or scale < 1:
+        if format not in FORMATS or time_unit not in UNITS_NS or (scale is not None and scale < 1):
             way = f"use one of {', '.join(FORMATS)}; s, ms, us, ns; 1 or more"
             raise SettingError(f"format {format!r}, time_unit {time_unit!r} or scale {scale} is not known: {way}")
         if len(set(columns)) < len(columns) and not isinstance(columns, str):

@@ -79,11 +79,12 @@ class Plain:
     One object for one message: it counts how large that becomes.
 
     Args:
-        scale: Counts per unit, of every number.
+        scale: Counts per unit, of every number; None: numbers are whole.
     """
 
-    def __init__(self, scale: int) -> None:
-        self._scale = scale
+    def __init__(self, scale: int | None) -> None:
+        self._whole = scale is None
+        self._scale = scale or 1
         self._size = 0
         self._end = 0
 
@@ -98,7 +99,10 @@ class Plain:
             return value
         if isinstance(value, int | float | Decimal):
             self._grow(9, where)
-            return scaled(value, self._scale, where)
+            stored = scaled(value, self._scale, where)
+            if self._whole and stored != value:
+                raise Undecodable(f"{_at(where)} is {str(value)[:40]}: say with `scale` how many decimals are kept, such as 100 for two")
+            return stored
         if isinstance(value, str | bytes):
             return self._string(value, where)
         if isinstance(value, list | tuple | dict):

@@ -38,6 +38,7 @@ def door(instance: str) -> str:
 
 @dataclass
 class _Source:
+    program: Any
     thread: SourceThread
     fed: int  # samples that the host has been given, those of earlier included
     waiting: list[tuple[list[Any], int]] = field(default_factory=list)  # entries, and their bytes
@@ -47,6 +48,7 @@ class _Source:
 
 @dataclass
 class _Sink:
+    program: Any
     runner: SinkRunner
     born: bool  # keys have the birth in them
     birth: bytes = b""  # of the numbering
@@ -80,9 +82,10 @@ class Drivers:
         """Follow what the node owns; feed what was read, and acknowledge what is out. Returns (to, message)."""
         self.confirm()
         owned = {name: program for name in self._host.owns() if (program := self._program(name))[0] in (SOURCE, SINK)}
-        for name in [name for name in self._sources if name not in owned]:
+        # A driver whose program is another one now, since its app has changed, begins anew as one of another node does.
+        for name in [name for name, source in self._sources.items() if source.program != owned.get(name)]:
             self._sources.pop(name).thread.close()
-        for name in [name for name in self._sinks if name not in owned]:
+        for name in [name for name, sink in self._sinks.items() if sink.program != owned.get(name)]:
             self._sinks.pop(name).runner.close()
         for name, program in owned.items():
             if program[0] == SOURCE and name not in self._sources:
@@ -121,14 +124,14 @@ class Drivers:
         assert replica
         home = self._home and replace(self._home, instance=name)
         driver: Callable[[int], Any] = lambda kept: start(program[1], self._code, home, resume=kept)  # noqa: E731
-        return _Source(SourceThread(driver, replica.taken).begin(), replica.taken, over=replica.ended)
+        return _Source(program, SourceThread(driver, replica.taken).begin(), replica.taken, over=replica.ended)
 
     def _write(self, program: Any) -> _Sink:
         options = program[2]
         driver = lambda: start(program[1], self._code, self._home)  # noqa: E731
         born = len(program[1]) == 3 and takes_all(program[1])
         bound = 2 * WRITTEN_AT_ONCE if born else BOUND
-        return _Sink(SinkRunner(driver, options.get("safe"), options.get("silence_ms", 0) / 1000, bound).begin(), born=born)
+        return _Sink(program, SinkRunner(driver, options.get("safe"), options.get("silence_ms", 0) / 1000, bound).begin(), born=born)
 
     def _confirm(self, name: str, source: _Source) -> None:
         """Tell a driver what is kept of what the host was given before its last poll.

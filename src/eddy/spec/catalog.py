@@ -171,7 +171,7 @@ class Taken(Source):
         origin: Path to who measured it.
         unique: Path to what tells a sample from others of its origin; `.` for all of it. Each is then taken once.
         remember: How many of these are remembered.
-        scale: Counts per unit of every number.
+        scale: Counts per unit of every number; None: numbers are whole.
         columns: Of `csv` and `raw`.
         delimiter, decimal: Of `csv`.
         struct: Of `raw`, as Python's module `struct` takes it.
@@ -185,7 +185,7 @@ class Taken(Source):
     origin: str = ""
     unique: str = ""
     remember: int = Field(default=65536, ge=1, le=1 << 20)
-    scale: int = Field(default=1, ge=1)
+    scale: int | None = Field(default=None, ge=1)
     columns: Columns = ()
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     decimal: str = Field(default=".", min_length=1, max_length=1)

@@ -60,7 +60,7 @@ def _emitted(app: App, name: str, before: tuple[str, ...]) -> tuple[str, ...] | 
 
 def _source(source: Source) -> Described:
     rate = f"{source.rate_hz:g}" if source.rate_hz else ""
-    scale = getattr(source, "scale", 1)
+    scale = getattr(source, "scale", None) or 1
     return {
         "unit": source.unit,
         "units": source.units,
@@ -121,7 +121,7 @@ def _decided(app: App, model: str, names: tuple[str, ...], born: Source | None) 
 
 def _row(names: tuple[str, ...], born: Source | None, before: str) -> Described:
     """Features, see `eddy.kernel.features`: ratios in thousandths, everything else in sixteenths of a count of the source."""
-    counts = getattr(born, "scale", 1)
+    counts = getattr(born, "scale", None) or 1
     unit = born.unit if born else None
     return {
         "fields": {f"{before}{at}": name for at, name in enumerate(names)},
