@@ -9,7 +9,7 @@ from eddy.errors import ToolMissing
 
 @cache
 def load(module: str) -> Any:
-    """A module of `deltalake`, `duckdb`, `pyarrow` or `distributed`.
+    """A module of `deltalake`, `duckdb`, `pyarrow` or `distributed`, or what people want their answers in: `pandas`, `polars`.
 
     Raises:
         ToolMissing: It is not installed.
@@ -18,5 +18,5 @@ def load(module: str) -> Any:
         return import_module(module)
     except ModuleNotFoundError:
         package = module.partition(".")[0]
-        extra = "cluster" if package == "distributed" else "knowledge"
-        raise ToolMissing(f"the lake needs {package}, which is not installed: pip install 'eddy[{extra}]'") from None
+        wanted = package if package in ("pandas", "polars") else f"'eddy[{'cluster' if package == 'distributed' else 'knowledge'}]'"
+        raise ToolMissing(f"this needs {package}, which is not installed: pip install {wanted}") from None
