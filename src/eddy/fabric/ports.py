@@ -6,6 +6,7 @@ from pathlib import Path
 
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST = 10_000
+_given: set[int] = set()  # by this process, to some who do not listen yet
 _BELOW = 32_768  # of Linux as it comes; IANA's range of ports that systems give out begins at 49,152 (RFC 6335)
 
 
@@ -20,10 +21,13 @@ def free_port() -> int:
     ports = range(_FIRST, below) if below > 2 * _FIRST else range(_FIRST, _BELOW)
     while True:
         port = secrets.choice(ports)  # others choose at the same time, and may have seeded `random` likewise
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # where somebody listened a moment ago is free
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _given.add(port)
         return port

@@ -138,7 +138,7 @@ def _part(lake: Lake, app: App, data: Path, part: Part) -> dict[str, Any]:
     for origin, files in part.files(data).items():
         for file in files:
             for at_us, row in _read(part, file):
-                kept = {name: _at_scale(one, source.scale) for name, one in row.items()}
+                kept = {name: _at_scale(one, source.scale or 1) for name, one in row.items()}
                 rounded += sum(isinstance(one, Decimal) and kept[name] != float(one) for name, one in row.items())
                 wanted[origin, at_us] = kept
     found: dict[Key, list[Row]] = {}
