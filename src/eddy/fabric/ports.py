@@ -6,8 +6,8 @@ from pathlib import Path
 
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST = 10_000
-_given: set[int] = set()  # by this process, to some who do not listen yet
 _BELOW = 32_768  # of Linux as it comes; IANA's range of ports that systems give out begins at 49,152 (RFC 6335)
+_given: set[int] = set()  # by this process; who got one may not listen yet
 
 
 def free_port() -> int:
