@@ -200,10 +200,12 @@ class Drivers:
 
 def _fitting(readings: list[tuple[int, Any]]) -> list[tuple[list[Any], int]]:
     """Lists of readings that fit into an entry each, and their bytes. One that no log can hold becomes one that says so."""
-    with suppress(EddyError):  # all at once, as nearly always; else whose fault is it?
+    with suppress(EddyError):  # all at once, where they are small; else whose fault is it?
         whole = [[time_ns, value] for time_ns, value in readings]
-        if whole and all(_timed(time_ns) for time_ns, _ in readings) and (size := len(encode([whole])) - 1) <= ENTRY_BYTES:
-            return [(whole, size)]
+        if whole and len(whole) * _size(whole[0]) <= ENTRY_BYTES and all(_timed(time_ns) for time_ns, _ in readings):
+            size = len(encode([whole])) - 1
+            if size <= ENTRY_BYTES:
+                return [(whole, size)]
     out: list[tuple[list[Any], int]] = []
     for time_ns, value in readings:
         reading = [time_ns, value]
