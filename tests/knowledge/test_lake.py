@@ -20,6 +20,7 @@ import eddy
 from eddy.errors import SettingError
 from eddy.knowledge import durable
 from eddy.knowledge.lake import Lake
+from eddy.knowledge.query import Lake as Reader
 from eddy.knowledge.tables import Table
 from eddy.links.driver import Home, takes_all
 
@@ -295,3 +296,10 @@ def test_days_of_streams_that_hardly_send_grow_old_all_the_same(tmp_path: Path) 
     assert rows(tmp_path, "room") == []
     kept = [row["time_ns"] for row in rows(tmp_path, "hall")]
     assert 0 < now_ns - min(kept) <= 11 * 86_400 * 10**9
+
+
+def test_what_an_app_says_of_a_stream_with_a_reserved_name_is_said_of_its_table(tmp_path: Path) -> None:
+    Lake(to=str(tmp_path), streams={"audit": {"private": "gateway", "scale": 10}}).write_all([sample(0, 25, "audit")])
+    with Reader(tmp_path) as reader:
+        assert reader.labels["audit_"] == "gateway"
+        assert [row["value"] for row in rows(tmp_path, "audit_")] == [2.5]

@@ -120,7 +120,7 @@ class Lake:
             raise SettingError("a lake needs a folder or URL: write `to`")
         root = to or str((home.folder if home else Path()) / FOLDER)
         self._place = Place(root, options or {}, fsync)
-        self._declared = streams or {}
+        self._declared = {table_of(name): said for name, said in (streams or {}).items()}  # by table
         tiers = tuple(Tier(name, **said) for name, said in zip(TIERS, (warm, cold), strict=True) if said)
         self._upkeep = Upkeep(keep_ms, tiers)
         self._now_ns = now_ns
@@ -167,9 +167,8 @@ class Lake:
         if now_s >= self._look_s:
             self._look_s = now_s + TEND_S
             there = {*self._place.names()}
-            for name in self._declared:
-                if table_of(name) in there:
-                    self._table(table_of(name))
+            for name in self._declared.keys() & there:
+                self._table(name)
         due = next((stream for stream in self._tables.values() if now_s >= stream.tend_s), None)
         if due:
             self._tend(due)
@@ -181,10 +180,11 @@ class Lake:
 
     def _write_stream(self, name: str, samples: list[_Sample], received_us: int) -> list[tuple[_Sample, str]]:
         """Append what is new and fits; returns what does not fit."""
-        stream = self._table(table_of(name))
+        table = table_of(name)
+        stream = self._table(table)
         positions = _positions(stream.table, samples)
         known = stream.table.kinds() or {}
-        said = self._declared.get(name, {})
+        said = self._declared.get(table, {})
         scale = int(said.get("scale", 1))
         if said.get("type") and "value" not in known:
             known["value"] = "float" if scale > 1 or str(said["type"]).startswith("float") else "int"
