@@ -128,10 +128,16 @@ def test_in_stretches_of_any_length_it_is_what_all_at_once_would_be(made: list[t
         duck.execute("SET TimeZone = 'UTC'")
         duck.register("room", there)
         duck.register("gaps", pa.table({"stream": ["room"], "origin": ["b"], "first": [3], "last": [5]}))
-        said = {row["origin"]: row for row in assess(duck, {'"room"': (True, "value NOT BETWEEN 0 AND 100")}, at_once).to_pylist()}
+        said = {row["origin"]: row for row in assess(duck, {"room": (True, "value NOT BETWEEN 0 AND 100")}, at_once).to_pylist()}
     for origin in {row[0] for row in rows}:
         own = sorted((us, seq, value) for at, seq, us, value in rows if at == origin)
         pairs = list(pairwise(own))
+        gap_from = said[origin]["gap_from"]
+        if pairs:  # of several that are as long, any
+            longest = max(other[0] - one[0] for one, other in pairs)
+            assert round(gap_from.timestamp() * 1e6) in {one[0] for one, other in pairs if other[0] - one[0] == longest}
+        else:
+            assert gap_from is None
         assert said.pop(origin) == {
             "stream": "room",
             "origin": origin,
@@ -142,5 +148,6 @@ def test_in_stretches_of_any_length_it_is_what_all_at_once_would_be(made: list[t
             "unchanged": sum(one[2] is not None and one[2] == other[2] for one, other in pairs),
             "out_of_range": sum(value == 300 for _, _, value in own),
             "gaps_s": max(((other[0] - one[0]) / 1e6 for one, other in pairs), default=None),
+            "gap_from": gap_from,
         }
     assert not said

@@ -5,7 +5,7 @@ import socket
 import struct
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -59,19 +59,6 @@ def cert(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def rabbit(tmp_path_factory: pytest.TempPathFactory, cert: tuple[str, str]) -> Iterator[RabbitMQ]:
     with RabbitMQ(tmp_path_factory.mktemp("rabbit"), USERS, cert) as broker:
         yield broker
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[Any], Any]]:
-    made: list[Any] = []
-
-    def keep(source: Any) -> Any:
-        made.append(source)
-        return source
-
-    yield keep
-    for source in made:
-        source.close()
 
 
 class Publisher:

@@ -84,19 +84,6 @@ def home(tmp_path: Path, desk: Desk) -> Home:
 
 
 @pytest.fixture
-def opened() -> Iterator[MADE]:
-    made: list[Any] = []
-
-    def keep(source: Any) -> Any:
-        made.append(source)
-        return source
-
-    yield keep
-    for source in made:
-        source.close()
-
-
-@pytest.fixture
 def sender() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as pool:
         yield pool

@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,19 +54,6 @@ def take(source: Any, count: int) -> list[Any]:
 def sender() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as pool:
         yield pool
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[Any], Any]]:
-    made: list[Any] = []
-
-    def keep(source: Any) -> Any:
-        made.append(source)
-        return source
-
-    yield keep
-    for source in made:
-        source.close()
 
 
 # The queue

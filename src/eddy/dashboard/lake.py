@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from eddy.dashboard.charts import Chart, Line, Mark
 from eddy.dashboard.figures import ABSENT, count, many
+from eddy.knowledge.columns import literal, quoted
 from eddy.knowledge.insight import Finding, Series, duration, findings, series
 from eddy.knowledge.query import Lake
 from eddy.spec.units import MEANINGS
@@ -80,11 +81,11 @@ def _episodes(streams: list[dict[str, Any]], fields: list[dict[str, Any]]) -> st
     for stream in (row["stream"] for row in streams if row["kind"] == "decided"):
         units = {one["field"]: one["unit"] for one in fields if one["stream"] == stream}
         if units.keys() >= {"alarm", "state", "at", "since", "origin_"}:
-            name = '"' + stream.replace('"', '""') + '"'
+            name = quoted(stream)
             at = ", ".join(f"""max("at") FILTER (state = '{state}') AS {state}""" for state in ("acknowledged", "cleared"))
             who = ", ".join(f'any_value("{one}") AS "{one}"' if one in units else f'NULL AS "{one}"' for one in ("by", "note"))
             value = "any_value(value) FILTER (state = 'raised')" if "value" in units else "NULL"
-            unit = "'" + (units.get("value") or "").replace("'", "''") + "'"
+            unit = literal(units.get("value") or "")
             said = f"SELECT alarm, origin_ AS origin, since AS raised, {at}, {who}, {value} AS value, {unit} AS unit"
             parts.append(f"{said} FROM {name} GROUP BY alarm, origin_, since")
     return " UNION ALL ".join(parts)
@@ -170,7 +171,7 @@ def _decided(lake: Lake) -> list[dict[str, Any]]:
     """Of each stream that says what was decided, a table: alarms, verdicts of a pool, labels of a model."""
     tables = []
     for row in lake.query("SELECT stream FROM streams WHERE kind = 'decided' ORDER BY stream").rows():
-        name = '"' + row["stream"].replace('"', '""') + '"'
+        name = quoted(row["stream"])
         fields = {one["column_name"] for one in lake.query(f"DESCRIBE {name}").rows()}
         if "raised" in fields:
             tables.append({"title": f"{row['stream']}: when the condition came true, and ceased to be", **_changes(lake, name)})
@@ -208,18 +209,14 @@ def _verdicts(lake: Lake, name: str, field: str) -> Table:
 def _quality(lake: Lake) -> Table:
     found = lake.query(f"FROM quality ORDER BY missing + late + doubled + out_of_range DESC, stream, origin LIMIT {_MOST_ROWS}").rows()
     names = ("rows", "missing", "late", "doubled", "out_of_range")
-    rows = [[row["stream"], row["origin"], *(count(row[name]) for name in names), _silence(lake, row)] for row in found]
+    rows = [[row["stream"], row["origin"], *(count(row[name]) for name in names), _silence(row)] for row in found]
     heads = ("stream", "origin", "samples>", "missing>", "late>", "doubled>", "out of range>", "longest time without a sample")
     return {"columns": _columns(*heads), "rows": rows}
 
 
-def _silence(lake: Lake, row: dict[str, Any]) -> str:
+def _silence(row: dict[str, Any]) -> str:
     """How long nothing came from an origin, and since when."""
-    name, origin = row["stream"].replace('"', '""'), row["origin"].replace("'", "''")
-    after = "time - lag(time) OVER (ORDER BY time) AS gap, lag(time) OVER (ORDER BY time) AS since"
-    sql = f"""SELECT epoch(gap) AS s, since FROM (SELECT {after} FROM "{name}" WHERE origin = '{origin}')"""  # noqa: S608 - quoted
-    longest = lake.query(f"{sql} WHERE gap IS NOT NULL ORDER BY gap DESC LIMIT 1").rows()
-    return f"{duration(longest[0]['s'])}, after {_moment(longest[0]['since'])}" if longest else ABSENT
+    return ABSENT if row["gaps_s"] is None else f"{duration(row['gaps_s'])}, after {_moment(row['gap_from'])}"
 
 
 def _quarantine(lake: Lake) -> Table:

@@ -29,6 +29,16 @@ class Unfit(ValueError):
     """A value that cannot be in a table; the text says why."""
 
 
+def quoted(name: str) -> str:
+    """A table or column in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str | None) -> str:
+    """A text in SQL."""
+    return "NULL::VARCHAR" if text is None else "'" + text.replace("'", "''") + "'"
+
+
 @dataclass
 class Columns:
     """The rows of one batch, a list for each column.

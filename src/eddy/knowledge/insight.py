@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eddy.knowledge.columns import OWN
+from eddy.knowledge.columns import OWN, literal, quoted
 from eddy.knowledge.query import Lake
 
 STEPS = 500
@@ -109,8 +109,8 @@ def series(lake: Lake, steps: int = STEPS) -> list[Series]:
     found: list[tuple[int, int, Series]] = []
     measured = lake.query("SELECT stream FROM streams WHERE kind IS NULL OR kind <> 'decided' ORDER BY rows DESC").rows()
     for stream in (row["stream"] for row in measured):
-        name, *tiers = ('"' + table.replace('"', '""') + '"' for table in (stream, *lake.tiers[stream]))
-        said = f"SELECT field, unit FROM fields WHERE stream = {_text(stream)}"  # noqa: S608 - quoted
+        name, *tiers = map(quoted, (stream, *lake.tiers[stream]))
+        said = f"SELECT field, unit FROM fields WHERE stream = {literal(stream)}"  # noqa: S608 - quoted
         units = {row["field"]: row["unit"] or "" for row in lake.query(said).rows()}
         fields = [
             row["column_name"]
@@ -139,23 +139,19 @@ def _tier_s(lake: Lake, stream: str) -> float:
     """The longest step of the tiers of a stream; 0 when it has none."""
     if not lake.tiers[stream]:
         return 0.0
-    rows = lake.query(f"SELECT max(step_s) AS step_s FROM tiers WHERE stream = {_text(stream)}").rows()  # noqa: S608 - quoted
+    rows = lake.query(f"SELECT max(step_s) AS step_s FROM tiers WHERE stream = {literal(stream)}").rows()  # noqa: S608 - quoted
     return float(rows[0]["step_s"] or 0)
 
 
 def _series(lake: Lake, one: Series, step_s: int) -> Series:
     """The same series, read from the lake."""
     macro = "history" if lake.tiers[one.stream] else "resample"
-    of = f"{macro}({_text(one.stream)}, {_text(one.field)}, INTERVAL {step_s} SECOND)"
-    sql = f"SELECT epoch(time) AS t, mean FROM {of} WHERE origin = {_text(one.origin)} AND mean IS NOT NULL ORDER BY t"  # noqa: S608
+    of = f"{macro}({literal(one.stream)}, {literal(one.field)}, INTERVAL {step_s} SECOND)"
+    sql = f"SELECT epoch(time) AS t, mean FROM {of} WHERE origin = {literal(one.origin)} AND mean IS NOT NULL ORDER BY t"  # noqa: S608
     table = lake.query(sql).arrow()
     times, values = (np.asarray(table[column].to_pylist(), dtype=np.float64) for column in ("t", "mean"))
     finite = np.isfinite(values)
     return replace(one, step_s=step_s, times_s=times[finite], values=values[finite], sql=sql)
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _trend(one: Series) -> list[Finding]:

@@ -9,7 +9,9 @@ from itertools import pairwise
 from math import ceil
 from typing import Any
 
+from eddy.knowledge.columns import quoted
 from eddy.knowledge.extra import load
+from eddy.knowledge.tables import moment
 
 AT_ONCE = 2_000_000
 """Samples of a stretch, about: they are sorted in memory."""
@@ -23,6 +25,7 @@ class _Origin:
     unchanged: int = 0
     out_of_range: int = 0
     silence_us: int | None = None
+    silent_us: int = 0  # since when
     last_us: int = 0
     last: Any = None
 
@@ -31,9 +34,8 @@ def schema() -> Any:
     """Of the view `quality`."""
     pa = load("pyarrow")
     counts = ("rows", "late", "doubled", "missing", "unchanged", "out_of_range")
-    return pa.schema(
-        [("stream", pa.string()), ("origin", pa.string()), *((name, pa.int64()) for name in counts), ("gaps_s", pa.float64())]
-    )
+    silence = [("gaps_s", pa.float64()), ("gap_from", moment())]
+    return pa.schema([("stream", pa.string()), ("origin", pa.string()), *((name, pa.int64()) for name in counts), *silence])
 
 
 def assess(duck: Any, streams: dict[str, tuple[bool, str]], at_once: int = AT_ONCE) -> Any:
@@ -41,21 +43,21 @@ def assess(duck: Any, streams: dict[str, tuple[bool, str]], at_once: int = AT_ON
 
     Args:
         duck: A connection of DuckDB with a view for each stream, and `gaps`.
-        streams: {name of a view, quoted: (whether it has a column `value`, condition for a row that is out of range)}.
+        streams: {name of a view: (whether it has a column `value`, condition for a row that is out of range)}.
         at_once: See `AT_ONCE`.
 
     Returns:
         A pyarrow.Table of `schema`: samples; how many came late, have a number that was there, are told to be lost for good, have the same
-        value as the one before, have a field out of its range; the longest time between two, s (None of one sample).
+        value as the one before, have a field out of its range; the longest time between two, s, and since when (None of one sample).
     """
     lost = duck.execute("SELECT stream, origin, sum(last - first + 1) FROM gaps GROUP BY ALL").fetchall()
     missing = {(stream, origin): int(samples) for stream, origin, samples in lost}
     rows: list[tuple[Any, ...]] = []
-    for view, (has_value, outside) in streams.items():
-        name = view[1:-1].replace('""', '"')
-        for origin, one in sorted(_stream(duck, view, has_value, outside, at_once).items()):
+    for name, (has_value, outside) in streams.items():
+        for origin, one in sorted(_stream(duck, quoted(name), has_value, outside, at_once).items()):
             counts = (one.rows, one.late, one.doubled, missing.get((name, origin), 0), one.unchanged, one.out_of_range)
-            rows.append((name, origin, *counts, None if one.silence_us is None else one.silence_us / 1e6))
+            gap = (None, None) if one.silence_us is None else (one.silence_us / 1e6, one.silent_us)
+            rows.append((name, origin, *counts, *gap))
     names = schema().names
     return load("pyarrow").Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema())
 
@@ -63,13 +65,15 @@ def assess(duck: Any, streams: dict[str, tuple[bool, str]], at_once: int = AT_ON
 def _stream(duck: Any, view: str, has_value: bool, outside: str, at_once: int) -> dict[str, _Origin]:
     found: dict[str, _Origin] = {}
     for where in _stretches(duck, view, at_once):
-        for origin, rows, late, out, unchanged, silence, first_us, first, last_us, last in duck.execute(
+        for origin, rows, late, out, unchanged, silence, silent_us, first_us, first, last_us, last in duck.execute(
             _counted(view, where, has_value, outside)
         ).fetchall():
             one = found.setdefault(origin, _Origin())
-            silences = [one.silence_us, silence, first_us - one.last_us if one.rows else None]
+            silences = [(silence, silent_us)] + ([(first_us - one.last_us, one.last_us)] if one.rows else [])
+            for silence_us, since_us in silences:
+                if silence_us is not None and (one.silence_us is None or silence_us > one.silence_us):
+                    one.silence_us, one.silent_us = silence_us, since_us
             one.unchanged += unchanged + (one.rows > 0 and first is not None and first == one.last)
-            one.silence_us = max((us for us in silences if us is not None), default=None)
             one.rows, one.late, one.out_of_range = one.rows + rows, one.late + late, one.out_of_range + out
             one.last_us, one.last = last_us, last
         for origin, doubled in duck.execute(_doubled(view, where)).fetchall():
@@ -94,9 +98,10 @@ def _counted(view: str, where: str, has_value: bool, outside: str) -> str:
     rows = f"SELECT origin, seq, late, epoch_us(time) AS us, {value} AS value, {outside or 'false'} AS outside FROM {view} WHERE {where}"  # noqa: S608 - quoted
     before = "lag(value) OVER by_time AS before, us - lag(us) OVER by_time AS silence, row_number() OVER by_time AS nr"
     sorted_rows = f"SELECT *, {before} FROM ({rows}) WINDOW by_time AS (PARTITION BY origin ORDER BY us, seq)"  # noqa: S608 - quoted
-    counts = "count(*), count(*) FILTER (late), count(*) FILTER (outside), count(*) FILTER (value = before), max(silence)"
+    counts = "count(*), count(*) FILTER (late), count(*) FILTER (outside), count(*) FILTER (value = before)"
+    silence = "max(silence), arg_max(us - silence, silence)"
     ends = "min(us), arg_min_null(value, nr), max(us), arg_max_null(value, nr)"
-    return f"SELECT origin, {counts}, {ends} FROM ({sorted_rows}) GROUP BY origin"  # noqa: S608 - quoted
+    return f"SELECT origin, {counts}, {silence}, {ends} FROM ({sorted_rows}) GROUP BY origin"  # noqa: S608 - quoted
 
 
 def _doubled(view: str, where: str) -> str:

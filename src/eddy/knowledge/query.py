@@ -26,7 +26,7 @@ from urllib.parse import unquote
 from eddy.errors import BadInput, DataError, EddyError, NotAllowed, OverLimit, TooLarge
 from eddy.knowledge import quality
 from eddy.knowledge.audit import audit_schema, note
-from eddy.knowledge.columns import OWN
+from eddy.knowledge.columns import OWN, literal, quoted
 from eddy.knowledge.extra import load
 from eddy.knowledge.tables import RANGE, RESERVED, TIERS, UNITS, Place, gaps_schema, is_tier, quarantine_schema
 from eddy.knowledge.tiers import GONE, MOVED, OF
@@ -263,9 +263,9 @@ class Lake:
         source = f"read_parquet({_list(_exact(files))}, union_by_name = true, hive_partitioning = true, hive_types = {{'day': DATE}})"
         here = {row[0] for row in self._duck.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608 - quoted
         self._shown[name] &= here  # the rows of a column may have gone, with the days that are not kept
-        columns = ", ".join(_quoted(one) for one in self._columns[name] if one in here)
+        columns = ", ".join(quoted(one) for one in self._columns[name] if one in here)
         done = f" WHERE moved <= {self._moved[stream]}" if counts else ""
-        self._duck.execute(f"CREATE VIEW {_quoted(name)} AS SELECT {columns} FROM {source}{done}")  # noqa: S608 - quoted
+        self._duck.execute(f"CREATE VIEW {quoted(name)} AS SELECT {columns} FROM {source}{done}")  # noqa: S608 - quoted
 
     def _show_histories(self, tables: Mapping[str, Any]) -> None:
         """Make the views behind `history`: of each stream its samples as numbers, and what went before them."""
@@ -273,13 +273,13 @@ class Lake:
         for stream in self.streams:
             fields = {name: kind for name, kind in self._columns[stream].items() if name not in OWN}
             columns = ["origin", "time", *(self._as_number(stream, name, kind) for name, kind in fields.items())]
-            samples = f"SELECT {', '.join(columns)} FROM main.{_quoted(stream)}"  # noqa: S608 - quoted
-            self._duck.execute(f"CREATE VIEW samples.{_quoted(stream)} AS {samples}")
-            self._duck.execute(f"CREATE VIEW sums.{_quoted(stream)} AS {self._sums(stream, tables)}")
+            samples = f"SELECT {', '.join(columns)} FROM main.{quoted(stream)}"  # noqa: S608 - quoted
+            self._duck.execute(f"CREATE VIEW samples.{quoted(stream)} AS {samples}")
+            self._duck.execute(f"CREATE VIEW sums.{quoted(stream)} AS {self._sums(stream, tables)}")
 
     def _as_number(self, stream: str, name: str, kind: str) -> str:
         """A column as a number; what is none is there, but has no value."""
-        column = _quoted(name)
+        column = quoted(name)
         if name not in self._shown[stream]:
             number = "NULL"
         elif kind in _NUMBERS:
@@ -294,7 +294,7 @@ class Lake:
         """The sums that stand for the samples that have gone: of each day from one tier, the finer one where it has all of it."""
         tiers = sorted(self.tiers[stream], key=lambda name: (tables[name].transaction_version(MOVED) or 0) < self._moved[stream])
         gone = [tables[name].transaction_version(GONE) or 0 for name in tiers]
-        picked = [f"SELECT {_SUMS} FROM main.{_quoted(name)}" for name in tiers]  # noqa: S608 - quoted
+        picked = [f"SELECT {_SUMS} FROM main.{quoted(name)}" for name in tiers]  # noqa: S608 - quoted
         if len(tiers) == len(TIERS):
             cut = date.fromordinal(gone[0] if gone[1] < gone[0] else 1).isoformat()
             picked = [f"{picked[0]} WHERE day >= DATE '{cut}'", f"{picked[1]} WHERE day < DATE '{cut}'"]
@@ -418,9 +418,9 @@ class Lake:
         parts = []
         for name in self.streams:
             about = self._about[name]
-            said = ", ".join(f"{_text(about.get('eddy.' + what))} AS {what}" for what in _CATALOGUED)
+            said = ", ".join(f"{literal(about.get('eddy.' + what))} AS {what}" for what in _CATALOGUED)
             counted = "count(*) AS rows, count(DISTINCT origin) AS origins, min(time) AS first, max(time) AS last"
-            parts.append(f"SELECT {_text(name)} AS stream, {said}, {counted} FROM {_quoted(name)}")  # noqa: S608 - quoted
+            parts.append(f"SELECT {literal(name)} AS stream, {said}, {counted} FROM {quoted(name)}")  # noqa: S608 - quoted
         return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
 
     def _fields(self) -> Any:
@@ -447,9 +447,9 @@ class Lake:
         parts = []
         for stream, several in self.tiers.items():
             for name in several:
-                said = f"{_text(stream)} AS stream, {_text(name.rpartition('@')[2])} AS tier, step_ms / 1000 AS step_s"
+                said = f"{literal(stream)} AS stream, {literal(name.rpartition('@')[2])} AS tier, step_ms / 1000 AS step_s"
                 counted = "count(*) AS rows, min(time) AS first, max(time) AS last"
-                parts.append(f"SELECT {said}, {counted} FROM {_quoted(name)} GROUP BY step_ms")  # noqa: S608 - quoted
+                parts.append(f"SELECT {said}, {counted} FROM {quoted(name)} GROUP BY step_ms")  # noqa: S608 - quoted
         return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS stream WHERE false"
 
     def _assess(self) -> None:
@@ -457,22 +457,14 @@ class Lake:
         streams = {}
         for name in self.streams:
             ranges = self._ranges(name).items()
-            outside = " OR ".join(f"{_quoted(one)} NOT BETWEEN {_number(low)} AND {_number(high)}" for one, (low, high) in ranges)
-            streams[_quoted(name)] = "value" in self._shown[name], outside
+            outside = " OR ".join(f"{quoted(one)} NOT BETWEEN {_number(low)} AND {_number(high)}" for one, (low, high) in ranges)
+            streams[name] = "value" in self._shown[name], outside
         self._duck.register("quality", quality.assess(self._duck, streams))
         self._assessed = True
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _number(number: float) -> str:
     return f"'{number!r}'::DOUBLE"
-
-
-def _text(text: str | None) -> str:
-    return "NULL::VARCHAR" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def _exact(files: Sequence[str]) -> list[str]:
@@ -481,7 +473,7 @@ def _exact(files: Sequence[str]) -> list[str]:
 
 
 def _list(texts: Sequence[str]) -> str:
-    return "[" + ", ".join(_text(text) for text in texts) + "]"
+    return "[" + ", ".join(literal(text) for text in texts) + "]"
 
 
 def _unreadable(name: str, error: Exception) -> DataError:
