@@ -366,7 +366,7 @@ def test_who_looks_sees_what_a_batch_says(steps: list[int | str], below: int, pi
             at = part[-1].value.last + 1 if isinstance(part[-1].value, Gap) else part[-1].seq + 1
 
     def plain(record: Record) -> list[Any]:
-        value = record.value
+        value = decode(record.value) if isinstance(record.value, bytes) else record.value
         return [record.seq, record.time_ns, (value.first, value.last, value.reason) if isinstance(value, Gap) else value]
 
     assert [plain(record) for record in seen] == [plain(record) for record in said]

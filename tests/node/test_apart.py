@@ -14,6 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from eddy.errors import BadInput, DeviceFailed, EddyError, SettingError
+from eddy.kernel.codec import encode
 from eddy.links.driver import Home
 from eddy.node.apart import Apart
 from eddy.node.sinks import SinkRunner
@@ -30,7 +31,7 @@ sys.stdin.read()
 
 
 def samples(first: int, count: int) -> list[tuple[str, int, Any]]:
-    return [(f"n/a/00/{number}", number, ["n", "a", number, number]) for number in range(first, first + count)]
+    return [(f"n/a/00/{number}", number, encode(["n", "a", number, number])) for number in range(first, first + count)]
 
 
 def made(folder: Path, **arguments: Any) -> Apart:

@@ -29,7 +29,7 @@ from eddy.kernel.batch import (
     encode_ack,
     read_ack,
 )
-from eddy.kernel.codec import decode, encode
+from eddy.kernel.codec import encode
 from eddy.kernel.errors import Fenced, SampleError, StorageFull, TooLarge
 from eddy.kernel.rng import fresh
 from eddy.kernel.store import MAX_RECORD
@@ -199,6 +199,8 @@ class Outbox:
     def look(self, first: int, below: int, most: int) -> list[Record]:
         """What a consumer here takes without a batch: at most so many records from number `first` on, gaps included; `below` as in `batch`.
 
+        Values are encoded: who takes them may hand them on as they are.
+
         Raises:
             Fenced: another owner speaks for this stream now.
         """
@@ -214,7 +216,7 @@ class Outbox:
                 out.append(Record(self.stream, self.origin, seq, self.term, 0, False, gap))
             else:
                 time_ns: int = struct.unpack_from(">q", data)[0]
-                out.append(Record(self.stream, self.origin, seq, self.term, time_ns, False, decode(memoryview(data)[8:])))
+                out.append(Record(self.stream, self.origin, seq, self.term, time_ns, False, data[8:]))
         return out
 
     def birth(self) -> bytes:

@@ -1,7 +1,7 @@
 """A store in a process of its own: of one interpreter only one thread runs at a time, and the node's loop would wait for it.
 
-The other end is `python -m eddy.node.apart --line FD`. It gets the program and the home of the driver first, then lists of samples; None
-says that they are to be written. What was done is answered by None, what went wrong by the error. It ends with its line.
+The other end is `python -m eddy.node.apart --line FD`. It gets the program and the home of the driver first, then lists of samples whose values are
+encoded, since the node has them so; None says that they are to be written. What was done is answered by None, what went wrong by the error. It ends with its line.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from eddy.errors import DeviceFailed, EddyError
+from eddy.kernel.codec import decode
 from eddy.links import driver
 
 _PART = 256  # samples that are handed over at once: so long nobody else runs
@@ -56,8 +57,8 @@ class Apart:
         """Of the process."""
         return self._process.pid
 
-    def write_all(self, samples: list[tuple[str, int, Any]]) -> None:
-        """See `eddy.links.driver.Store`; raises what the driver raises, and DeviceFailed when the process has ended."""
+    def write_all(self, samples: list[tuple[str, int, bytes]]) -> None:
+        """See `eddy.links.driver.Store`, with values that are encoded (`eddy.kernel.codec`); raises what the driver raises, and DeviceFailed when the process has ended."""
         for at in range(0, len(samples), _PART):
             self._say(samples[at : at + _PART])
         self._ask(None)
@@ -94,7 +95,7 @@ def serve(line: "Connection[Any, Any]", home: driver.Home) -> None:
     while True:
         said = line.recv()
         if store is not None and said is not None:
-            samples += said
+            samples += [(key, time_ns, decode(value)) for key, time_ns, value in said]
             continue
         answer: Any = None
         try:

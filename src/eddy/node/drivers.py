@@ -10,7 +10,7 @@ from typing import Any
 from eddy.errors import EddyError, SampleError, TooLarge
 from eddy.kernel.assignment import ACK, message
 from eddy.kernel.batch import LOST, MAX_TIME, MIN_TIME, OVERFLOW, Gap, encode_ack
-from eddy.kernel.codec import encode
+from eddy.kernel.codec import decode, encode
 from eddy.kernel.hop import Record
 from eddy.kernel.host import Host
 from eddy.kernel.outlets import DOOR
@@ -178,7 +178,7 @@ class Drivers:
             sink.next = record.seq + 1
             key = f"{record.stream}/{record.origin}/{born}{record.seq}"
             sink.out.append(record)
-            samples.append((key, record.time_ns, value))
+            samples.append((key, record.time_ns, value if sink.born else decode(value)))  # a store decodes in its own process
         sink.runner.offer_all(samples)
         done, refused = sink.runner.done()
         for key, why in refused:
