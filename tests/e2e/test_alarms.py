@@ -44,9 +44,7 @@ def test_an_alarm_is_raised_listed_acknowledged_cleared_and_in_the_report(tmp_pa
         return [(value["state"], value["origin"]) for value in (json.loads(line)["value"] for line in lines)]
 
     def post(**sample: Any) -> bool:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/", json.dumps(sample).encode(), {"Content-Type": "application/json"}
-        )
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/", json.dumps(sample).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bool(answer.status == 200)
 

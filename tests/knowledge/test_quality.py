@@ -108,9 +108,7 @@ def test_a_column_whose_rows_have_gone_with_their_days_is_no_matter(tmp_path: Pa
         assert [row["field"] for row in lake.query("FROM fields").rows()] == ["temp"]
 
 
-ROW = st.tuples(
-    st.sampled_from("ab"), st.integers(0, 30) | st.integers(0, 200_000), st.sampled_from([None, 1, 2, 300]), st.booleans()
-)
+ROW = st.tuples(st.sampled_from("ab"), st.integers(0, 30) | st.integers(0, 200_000), st.sampled_from([None, 1, 2, 300]), st.booleans())
 
 
 @given(st.lists(ROW, min_size=1, max_size=40), st.integers(1, 50))

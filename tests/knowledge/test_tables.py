@@ -1,5 +1,6 @@
 """Tables of the lake: durable, exactly once, mended after a power cut, tended."""
 
+import json
 import os
 import shutil
 from datetime import date
@@ -196,6 +197,22 @@ def test_tending_makes_few_files_of_many_and_keeps_every_row_and_position(tmp_pa
     Upkeep(linger_h=0).tend(table)
     assert len(list((tmp_path / "t").glob("day=*/*.parquet"))) == len(table.files()) == 1
     assert (opened(tmp_path).position("s"), numbers(tmp_path)) == (19, list(range(20)))
+
+
+def test_what_keeps_coming_is_merged_a_few_times_and_not_with_each_new_file(tmp_path: Path) -> None:
+    table, upkeep = opened(tmp_path), Upkeep(small_files=4, target_bytes=1 << 20)
+    rows, appends = 1000, 160
+    for at in range(appends):
+        table.append(some(*(number * 7919 % 999_983 for number in range(at * rows, at * rows + rows))), {"s": at})
+        if at % 4 == 3:
+            upkeep.tend(table)
+    logged = DeltaTable(str(tmp_path / "t")).history()
+    merged = [json.loads(one["operationMetrics"]["filesAdded"]) for one in logged if one["operation"] == "OPTIMIZE"]
+    written = sum(one["totalSize"] for one in merged)
+    kept = sum(file["size_bytes"] for file in table.files())
+    assert kept < written < 4 * kept, "three sizes"
+    assert len(table.files()) < 16
+    assert len(numbers(tmp_path)) == rows * appends
 
 
 def test_whole_days_go_when_they_are_too_old(tmp_path: Path) -> None:

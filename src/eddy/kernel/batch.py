@@ -80,6 +80,7 @@ class Packer:
         self._room = max_bytes - len(encode(head)) - len(encode(birth)) - 15
         self._values: list[bytes] = []
         self._steps: list[int | None] = []  # ns; of the first sample its time, None for a gap
+        self._scaled: list[bytes] = []  # these in units, encoded
         self._start = -1  # index of the first sample
         self._time = 0  # ns, of the last sample
         self._unit = 0  # greatest common divisor of the steps
@@ -108,30 +109,29 @@ class Packer:
         out = bytearray((0x80 | items,) if items < 24 else (0x98, items) if items < 256 else (0x99, items >> 8, items & 255))
         for field in self._head + [replayed, self._birth, self._unit]:
             out.extend(encode(field))
-        for index in range(len(self._steps)):
-            out.extend(encode(self._scaled(index, self._unit)))
-            out.extend(self._values[index])
+        for step, value in zip(self._scaled, self._values):
+            out.extend(step)
+            out.extend(value)
         return bytes(out)
 
     def _add(self, step: int | None, unit: int, value: bytes) -> bool:
+        size, scaled = self._size, self._scaled
+        if unit != self._unit:  # happens a few times at most: each new one divides the one before
+            scaled = [self._step(index, self._steps[index], unit) for index in range(len(self._steps))]
+            size = sum([len(kept) for kept in self._values]) + sum([len(kept) for kept in scaled])
+        last = self._step(len(self._steps), step, unit)
+        size += len(value) + len(last)
+        if self._steps and (size > self._room or len(self._steps) == _MAX_ITEMS):
+            return False
+        scaled.append(last)
         self._steps.append(step)
         self._values.append(value)
-        size = self._size
-        if unit != self._unit:  # happens a few times at most: each new one divides the one before
-            size = sum([len(kept) for kept in self._values[:-1]])
-            size += sum([len(encode(self._scaled(index, unit))) for index in range(len(self._steps) - 1)])
-        size += len(value) + len(encode(self._scaled(len(self._steps) - 1, unit)))
-        if len(self._steps) > 1 and (size > self._room or len(self._steps) > _MAX_ITEMS):
-            self._steps.pop()
-            self._values.pop()
-            return False
-        self._size = size
-        self._unit = unit
+        self._size, self._scaled, self._unit = size, scaled, unit
         return True
 
-    def _scaled(self, index: int, unit: int) -> int | None:
-        step = self._steps[index]
-        return step if step is None or index == self._start or unit == 0 else step // unit
+    def _step(self, index: int, step: int | None, unit: int) -> bytes:
+        """How a step is written."""
+        return encode(step if step is None or index == self._start or unit == 0 else step // unit)
 
 
 class Batch:

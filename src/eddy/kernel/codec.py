@@ -103,14 +103,20 @@ def head(view: bytes | bytearray | memoryview, offset: int) -> tuple[int, int, i
     return major, argument, at
 
 
-def joined(value: "list[object]", at: int) -> bytes:
-    """As `encode` of a list with a byte string at index `at`, which is copied once instead of three times: it may be a large one."""
+def joined(value: "list[object]", at: int, part: bytes = b"") -> bytes:
+    """As `encode` of a list with a byte string at index `at`, which is copied once instead of three times: it may be a large one.
+
+    Args:
+        part: What is at that index is encoded already, and this is it; it may be no byte string then.
+    """
     out = bytearray()
     _put_head(out, ARRAY, len(value))
     for item in value[:at]:
         _put(out, item, MAX_DEPTH - 1)
-    string: bytes = value[at]  # type: ignore[assignment]
-    _put_head(out, BYTES, len(string))
+    string = part
+    if not part:
+        string = value[at]  # type: ignore[assignment]
+        _put_head(out, BYTES, len(string))
     rest = bytearray()
     for item in value[at + 1 :]:
         _put(rest, item, MAX_DEPTH - 1)

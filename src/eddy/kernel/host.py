@@ -287,19 +287,19 @@ class Host:
         """Whether the journal needs a new snapshot; rather while nothing else wants the memory."""
         return slot.logged > max(self._checkpoint, 2 * slot.size) * (2 if busy else 1)
 
-    def feed(self, instance: str, readings: "list[Any]", time_ns: int, size: int = 0) -> bool:
+    def feed(self, instance: str, readings: "list[Any]", time_ns: int, encoded: bytes = b"") -> bool:
         """What a driver on this node has read for an instance that it owns.
 
         Args:
             readings: [[time_ns, value] ...]; none for the end of its data.
             time_ns: Now.
-            size: Bytes of the readings.
+            encoded: The readings, if they are at hand encoded; a log that is limited in bytes counts these.
 
         Returns:
             False when it cannot be taken now: offer it again.
         """
         slot = self._slots.get(instance)
-        return bool(slot and slot.leading and slot.leading.feed(readings, time_ns, size))
+        return bool(slot and slot.leading and slot.leading.feed(readings, time_ns, encoded))
 
     def kept(self, instance: str) -> int:
         """Samples that drivers have given to an instance and that can no longer be lost: in this journal, and with every follower in sync.

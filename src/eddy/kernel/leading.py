@@ -150,12 +150,12 @@ class Leading:
             self._revision = charter.revision
             self._waiting.append([CHARTER, charter.sealed, 0])
 
-    def feed(self, readings: "list[Any]", time_ns: int, size: int = 0) -> bool:
-        """What a driver has read, [[time_ns, value] ...] of so many bytes, none for the end of its data; False when it cannot be taken."""
+    def feed(self, readings: "list[Any]", time_ns: int, encoded: bytes = b"") -> bool:
+        """See `Host.feed`."""
         if self.fenced or self._assignment.stop or self._busy():
             return False
-        self._waiting.append([READ, readings, time_ns])
-        self._load = (self._load[0] + len(readings), self._load[1] + size)
+        self._waiting.append([READ, readings, time_ns, encoded] if encoded else [READ, readings, time_ns])
+        self._load = (self._load[0] + len(readings), self._load[1] + len(encoded))
         return True
 
     def take(self, data: bytes | memoryview, time_ns: int) -> None:
@@ -251,7 +251,7 @@ class Leading:
         if self._waiting or len(self._lazy) >= LAZY:
             self._writing = self._lazy + self._waiting
             self._lazy, self._waiting, self._load = [], [], (0, 0)
-            self.entries = [joined(entry, 1) if entry[0] == INPUT else encode(entry) for entry in self._writing]
+            self.entries = [_encoded(entry) for entry in self._writing]
 
     def written(self) -> None:
         """`entries` are durable: apply them, and hand them to the followers."""
@@ -346,3 +346,10 @@ class Leading:
 
     def _busy(self) -> bool:
         return self.replica.full(*self._load) or self.replica.index + len(self._waiting) - self._committed >= self._ahead
+
+
+def _encoded(entry: "list[Any]") -> bytes:
+    """An entry as it is logged; one that `feed` was given with its encoding loses that here."""
+    if entry[0] == INPUT:
+        return joined(entry, 1)
+    return joined(entry, 1, entry.pop()) if len(entry) > 3 else encode(entry)

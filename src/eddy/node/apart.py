@@ -1,7 +1,8 @@
 """A store in a process of its own: of one interpreter only one thread runs at a time, and the node's loop would wait for it.
 
-The other end is `python -m eddy.node.apart --line FD`. It gets the program and the home of the driver first, then lists of samples whose values are
-encoded, since the node has them so; None says that they are to be written. What was done is answered by None, what went wrong by the error. It ends with its line.
+The other end is `python -m eddy.node.apart --line FD`. It gets the program and the home of the driver first, then lists of samples, whose
+values are encoded, since the node has them so; None says that they are to be written. What was done is answered by None, what went wrong by
+the error. It ends with its line.
 """
 
 import argparse
@@ -58,7 +59,9 @@ class Apart:
         return self._process.pid
 
     def write_all(self, samples: list[tuple[str, int, bytes]]) -> None:
-        """See `eddy.links.driver.Store`, with values that are encoded (`eddy.kernel.codec`); raises what the driver raises, and DeviceFailed when the process has ended."""
+        """See `eddy.links.driver.Store`; values are encoded (`eddy.kernel.codec`). Raises what the driver raises, and DeviceFailed when the
+        process has ended.
+        """
         for at in range(0, len(samples), _PART):
             self._say(samples[at : at + _PART])
         self._ask(None)

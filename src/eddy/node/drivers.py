@@ -41,7 +41,7 @@ class _Source:
     program: Any
     thread: SourceThread
     fed: int  # samples that the host has been given, those of earlier included
-    waiting: list[tuple[list[Any], int]] = field(default_factory=list)  # entries, and their bytes
+    waiting: list[tuple[list[Any], bytes]] = field(default_factory=list)  # readings of an entry, and these encoded
     told: str = ""
     over: bool = False
 
@@ -198,14 +198,14 @@ class Drivers:
         driver.told = fault
 
 
-def _fitting(readings: list[tuple[int, Any]]) -> list[tuple[list[Any], int]]:
-    """Lists of readings that fit into an entry each, and their bytes. One that no log can hold becomes one that says so."""
+def _fitting(readings: list[tuple[int, Any]]) -> list[tuple[list[Any], bytes]]:
+    """Lists of readings that fit into an entry each, and these encoded. One that no log can hold becomes one that says so."""
     with suppress(EddyError):  # all at once, where they are small; else whose fault is it?
         whole = [[time_ns, value] for time_ns, value in readings]
         if whole and len(whole) * _size(whole[0]) <= ENTRY_BYTES and all(_timed(time_ns) for time_ns, _ in readings):
-            size = len(encode([whole])) - 1
-            if size <= ENTRY_BYTES:
-                return [(whole, size)]
+            encoded = encode([whole])[1:]
+            if len(encoded) <= ENTRY_BYTES:
+                return [(whole, encoded)]
     out: list[tuple[list[Any], int]] = []
     for time_ns, value in readings:
         reading = [time_ns, value]
@@ -219,7 +219,7 @@ def _fitting(readings: list[tuple[int, Any]]) -> list[tuple[list[Any], int]]:
         last, before = out.pop()
         last.append(reading)
         out.append((last, before + size))
-    return out
+    return [(some, encode([some])[1:]) for some, _ in out]
 
 
 def _size(reading: list[Any]) -> int:
