@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from eddy.errors import EddyError, SampleError, TooLarge
 from eddy.kernel.assignment import ACK, message
@@ -178,7 +178,7 @@ class Drivers:
             sink.next = record.seq + 1
             key = f"{record.stream}/{record.origin}/{born}{record.seq}"
             sink.out.append(record)
-            samples.append((key, record.time_ns, value if sink.born else decode(value)))  # a store decodes in its own process
+            samples.append((key, record.time_ns, value if sink.born else decode(cast("bytes", value))))  # a store decodes apart
         sink.runner.offer_all(samples)
         done, refused = sink.runner.done()
         for key, why in refused:
