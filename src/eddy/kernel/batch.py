@@ -23,7 +23,7 @@ BIRTH_BYTES = 3  # two stores of one origin are taken for one in 1 of 2^24 cases
 MIN_TIME, MAX_TIME = -(1 << 63), (1 << 63) - 1  # ns
 
 _HEADER = 7  # items of a batch before the first record
-_MAX_ITEMS = 4096  # records and gaps in a batch
+_MAX_ITEMS = 512  # records and gaps in a batch: while a consumer takes them in, all others of its node wait
 
 
 class Gap:

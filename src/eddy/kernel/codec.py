@@ -144,7 +144,8 @@ def _put(out: bytearray, value: object, depth: int) -> None:
 def _put_list(out: bytearray, value: "list[object] | tuple[object, ...]", depth: int) -> None:
     _put_head(out, ARRAY, len(value))
     for item in value:
-        if type(item) is int and 0 <= item < 1 << 24:  # most of a state, and it is written while a function waits
+        # Most of a state, and it is written while a function waits.
+        if type(item) is int and 0 <= item < 1 << 24:
             if item < 24:
                 out.append(item)
             elif item < 1 << 8:
@@ -153,6 +154,9 @@ def _put_list(out: bytearray, value: "list[object] | tuple[object, ...]", depth:
                 out.extend((25, item >> 8, item & 255))
             else:
                 out.extend((26, 0, item >> 16, item >> 8 & 255, item & 255))
+        elif type(item) is bytes and len(item) < 24:
+            out.append(BYTES << 5 | len(item))
+            out.extend(item)
         else:
             _put(out, item, depth)
 

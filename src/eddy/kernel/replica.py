@@ -144,7 +144,7 @@ class Replica:
     def snapshot(self) -> bytes:
         """Everything, as bytes that are equal for equal logs."""
         positions = [[key[0], key[1], list(value)] for key, value in sorted(self._inbox.positions().items())]
-        kept = [[name, self.outboxes[name].meta(), list(self._stores[name].records(0))] for name in sorted(self._stores)]
+        kept = [[name, self.outboxes[name].meta(), self._stores[name].steps()] for name in sorted(self._stores)]
         counts = [self.index, self.emitted, self.taken, self.ended, self.faults]
         return joined([self.charter.sealed, counts, positions, kept, self.instance.checkpoint()], 4)
 
@@ -165,9 +165,10 @@ class Replica:
         self._inbox = Inbox({(stream, origin): tuple(at) for stream, origin, at in positions})
         self._connect([])
         for name, meta, records in kept:
-            store = RamStore()
-            for seq, record in records:
-                store.append(seq, record)
+            store, seq = RamStore(), 0
+            for at in range(0, len(records), 2):
+                seq += records[at]
+                store.append(seq, records[at + 1])
             self._open(name, store, meta)
         self.instance.restore(checkpoint)
 
