@@ -20,7 +20,7 @@ def rows_of(count: int, features: int, seed: int, spread: int) -> np.ndarray:
 jobs = st.tuples(*[st.integers(low, high) for low, high in ((2, 80), (1, 12), (1, 4), (2, 100), (0, 2**32), (0, 2**20))])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(jobs)
 def test_the_same_seed_grows_the_same_bytes(job: tuple[int, int, int, int, int, int]) -> None:
     count, features, trees, subsample, seed, spread = job
@@ -33,7 +33,7 @@ def test_the_same_seed_grows_the_same_bytes(job: tuple[int, int, int, int, int, 
     assert trainers[0].state() == trainers[1].state()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(jobs)
 def test_a_batch_scores_as_row_by_row(job: tuple[int, int, int, int, int, int]) -> None:
     count, features, trees, subsample, seed, spread = job

@@ -23,6 +23,6 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 
 @schema.parametrize()
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 def test_every_path_answers_as_its_schema_says(case: Case) -> None:
     case.call_and_validate(checks=CHECKS, headers=TOKEN)

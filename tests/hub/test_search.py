@@ -23,7 +23,7 @@ from eddy.hub.server import Server
 from eddy.hub.terms import Terms, open_database
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pump" / "eddy.yaml"
-BOTH = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+BOTH = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 WORDS = ["p", "pump", "Pumps", "lost", "LÜF", "lüfter", "lufter"]
 MARKS = [" ", "-", "@", ": ", "/", "_", "\n", " 'x' ", "…"]

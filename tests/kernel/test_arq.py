@@ -90,7 +90,7 @@ def test_a_clean_line_is_used_nearly_all_the_time(size: int, seconds: float, sen
 
 
 @given(st.lists(st.binary(max_size=700), max_size=4), st.lists(st.binary(max_size=700), max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_objects_cross_in_both_directions_in_order(down: list[bytes], up: list[bytes]) -> None:
     world = World()
     for data in down:

@@ -152,7 +152,7 @@ def test_every_changed_bit_of_an_image_is_noticed() -> None:
             Forest.from_image(image[:size])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 60), st.integers(1, 12), st.integers(1, 4), st.integers(2, 40), st.integers(0, 2**64), st.integers(0, 65536))
 def test_the_wire_form_comes_back_bit_for_bit(rows: int, features: int, trees: int, subsample: int, seed: int, threshold: int) -> None:
     forest = train(cloud(rows, features, seed), features, trees, subsample, seed)

@@ -736,7 +736,7 @@ def test_random_traffic_gives_every_sample_once_or_a_reason(store_kind: Callable
     class OnThisStore(Traffic):
         kind = staticmethod(store_kind)
 
-    run_state_machine_as_test(OnThisStore, settings=settings(max_examples=60, stateful_step_count=60, deadline=None))
+    run_state_machine_as_test(OnThisStore, settings=settings(max_examples=60, stateful_step_count=60))
 
 
 @pytest.mark.soak
@@ -744,4 +744,4 @@ def test_much_random_traffic_gives_every_sample_once_or_a_reason(store_kind: Cal
     class OnThisStore(Traffic):
         kind = staticmethod(store_kind)
 
-    run_state_machine_as_test(OnThisStore, settings=settings(max_examples=1200, stateful_step_count=80, deadline=None))
+    run_state_machine_as_test(OnThisStore, settings=settings(max_examples=1200, stateful_step_count=80))

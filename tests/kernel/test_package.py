@@ -41,7 +41,7 @@ def fields(**changes: object) -> dict[int, object]:
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=16).filter(lambda name: name != "*")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(names, names, st.integers(1, 2**32 - 1), st.binary(max_size=300), st.dictionaries(names, st.integers(-(2**63), 2**63), max_size=4))
 def test_what_was_packed_is_what_opens(cls: str, device: str, sequence: int, model: bytes, configuration: dict[str, object]) -> None:
     body = package.encode_body(model, ["rms"], configuration)

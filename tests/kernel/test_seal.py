@@ -64,7 +64,7 @@ def test_sha512_agrees_with_openssl(data: bytes) -> None:
     assert seal.sha512(data) == hashlib.sha512(data).digest()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=200))
 def test_a_signature_of_openssl_passes(seed: bytes, message: bytes) -> None:
     key = Ed25519PrivateKey.from_private_bytes(seed)
@@ -82,7 +82,7 @@ def test_every_single_bit_change_of_signature_key_and_message_fails() -> None:
             assert not seal.verify(*parts[:number], bytes(changed), *parts[number + 1 :]), (number, bit)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=64, max_size=64))
 def test_random_keys_and_signatures_are_judged_as_openssl_does(public: bytes, signature: bytes) -> None:
     try:

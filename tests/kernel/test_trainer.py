@@ -39,7 +39,7 @@ def shapes_of(forest: Forest, tree: int) -> list[tuple[int, int]]:
     return leaves
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 150), st.integers(1, 12), st.integers(2, 120), st.integers(0, 2**64))
 def test_each_tree_isolates_its_subsample(rows: int, features: int, subsample: int, seed: int) -> None:
     # All values differ, and 12 bits tell them apart: so do the trees.
@@ -82,7 +82,7 @@ def test_every_row_is_drawn_as_often_as_any_other() -> None:
     assert all(400 < count < 600 for count in seen)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 6))
 def test_a_half_trained_forest_moves_and_keeps_its_bits(steps: int) -> None:
     rows = cloud(64, 3, seed=2)
@@ -128,7 +128,7 @@ def grow_twice(pool: "array[int]", features: int, subsample: int, state: list[in
     assert results[0] == results[1]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(2, 60), st.integers(1, 12), st.integers(2, 60), st.integers(1, M1 - 1), st.integers(1, M2 - 1), st.integers(1, 4095))
 def test_compiled_growing_is_the_plain_one_within_32_bits(rows: int, features: int, subsample: int, s1: int, s2: int, top: int) -> None:
     rng = Rng(s1)

@@ -46,7 +46,7 @@ def asked(root: Path, sql: str) -> list[dict[str, Any]]:
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(-(10**6), 10**6) | st.none(), st.integers(-(10**5), 10**5)), min_size=1),
     st.integers(1, 5000),
 )
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_it_is_what_duckdb_says(tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, int | None, int]], every_s: int) -> None:
     root = tmp_path_factory.mktemp("lake")
     lake = Lake(to=str(root))

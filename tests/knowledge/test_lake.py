@@ -83,6 +83,18 @@ def test_what_is_older_than_what_was_there_is_late(tmp_path: Path) -> None:
     assert [row["late"] for row in rows(tmp_path)] == [False, False, True, False, False]
 
 
+def test_what_was_sent_before_says_so_whoever_sent_it_again(tmp_path: Path) -> None:
+    key, time_ns, value = sample(1, 2)
+    told = {"from": "b", "value": 3, "resent": True}
+    Lake(to=str(tmp_path)).write_all([sample(0, 1), (key, time_ns, [*value, True]), sample(2, told), sample(3, {"key": 4, **told})])
+    assert [(row["origin"], row["value"], row["resent"]) for row in rows(tmp_path)] == [
+        ("a", 1, False),
+        ("a", 2, True),
+        ("b", 3, True),
+        ("b", 3, True),
+    ]
+
+
 def test_what_fits_nowhere_is_in_quarantine_with_reason_origin_and_payload(tmp_path: Path) -> None:
     told = {"quarantine": "no JSON: line 1", "payload": b"{oops", "from": "site/7"}
     lake = Lake(to=str(tmp_path))
@@ -180,7 +192,7 @@ mixed = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), sent=st.lists(st.tuples(st.sampled_from(["room", "pump"]), mixed), min_size=1, max_size=12))
 def test_whatever_comes_in_whatever_batches_with_a_crash_behind_any_commit_is_there_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, sent: list[tuple[str, Any]]

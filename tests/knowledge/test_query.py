@@ -169,7 +169,7 @@ CREATE TABLE t CALL EXPORT DATABASE DETACH UPDATE DELETE memory_limit = secret.t
 words = st.sampled_from(WORDS.split())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(words, max_size=8).map(" ".join) | st.text(max_size=40))
 @example("\x00")
 @example("SELECT '\ud800'")

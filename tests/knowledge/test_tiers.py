@@ -115,7 +115,7 @@ batches = st.lists(st.lists(st.tuples(st.sampled_from("ab"), times, values), min
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches)
 def test_tiers_are_what_the_samples_that_have_gone_come_to(tmp_path_factory: pytest.TempPathFactory, sent: list[list[Taken]]) -> None:
     root, number = tmp_path_factory.mktemp("lake"), 0
@@ -234,7 +234,7 @@ steps = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_history_tells_everything_whatever_is_late_reconfigured_and_stopped(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[list[Taken], dict[str, int] | None, int, int, bool]]

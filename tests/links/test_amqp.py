@@ -117,6 +117,9 @@ def test_what_was_not_kept_comes_again_and_what_was_does_not(rabbit: RabbitMQ, p
     publisher.say("again", "6")  # while nobody is there
     second = opened(Consume(to=at(rabbit) + "/", queue="again"))
     assert take(second, 3) == [4, 5, 6]
+    second.close()
+    third = opened(Consume(to=at(rabbit), queue="again", unique="."))
+    assert [(sample["value"], sample["resent"]) for sample in take(third, 3)] == [(4, True), (5, True), (6, True)]
 
 
 @pytest.mark.slow

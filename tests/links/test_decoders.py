@@ -239,7 +239,7 @@ payloads = st.one_of(
 @example(payload=bytes.fromhex("c58201") + b"\x00")
 @example(payload=bytes.fromhex("c5821b7fffffffffffffff01"))  # 2 to the power of much
 @example(payload=bytes.fromhex("c4821b7fffffffffffffff01"))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_are_samples_that_a_log_can_hold_or_told_to_be_none(form: dict[str, Any], payload: bytes) -> None:
     try:
         readings = Form(**form).decode(payload, NOON)

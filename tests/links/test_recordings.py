@@ -208,7 +208,7 @@ def test_a_place_without_recordings_is_an_error_with_a_way_out(tmp_path: Path, m
         open_recordings(tmp_path / "here")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=300))
 def test_no_bytes_whatever_crash_the_text_reader(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.mktemp("any") / name_at(0)
@@ -380,7 +380,7 @@ def filtered_and_decimated(counts: np.ndarray, factor: int) -> np.ndarray:
     return np.fft.irfft(spectrum, n=counts.shape[-1], axis=-1)[..., ::factor]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from([2, 4, 10, 20, 40]), st.integers(0, 1000))
 def test_sub_sampling_is_the_papers_filter_followed_by_decimation(factor: int, seed: int) -> None:
     counts = np.random.default_rng(seed).integers(-3000, 3000, (2, 400), dtype=np.int16)

@@ -104,7 +104,7 @@ def test_what_is_wrong_in_an_app_is_told_where_it_is(wrong: str, instead: str, m
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=40), st.lists(st.integers(1, 9), max_size=60))
 def test_pieces_of_any_size_give_the_same_samples(device: Device, numbers: list[int], sizes: list[int]) -> None:
     source = opened(device)

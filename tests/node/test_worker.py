@@ -154,7 +154,7 @@ def test_arrays_arrive_as_their_bytes() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(-3, 50), st.sampled_from(["", "", "", "kill", "state", "kill"])), min_size=1, max_size=30))
 def test_one_that_is_killed_at_any_call_does_what_its_unharmed_twin_does(total: WorkerFunction, calls: list[tuple[int, str]]) -> None:
     total.restore([0, []])

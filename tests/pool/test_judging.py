@@ -251,7 +251,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plain)
 def test_what_is_no_report_is_counted_and_changes_nothing_else(value: Any) -> None:
     judge = pooled()

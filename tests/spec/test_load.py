@@ -270,7 +270,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(APP)), st.integers(0, 12), st.text(alphabet="abz01 :,{}[]-\n\"'#&*!%<>@", max_size=6))
 def test_whatever_is_typed_into_a_file_it_is_an_app_or_problems_with_places(at: int, length: int, typed: str) -> None:
     try:

@@ -29,14 +29,16 @@ class Sample:
         seq: Dense number given by the origin.
         time_ns: When it was measured, nanoseconds since 1970, by the origin.
         value: Plain data, or an array that never leaves the node.
+        resent: It was sent before, or kept before a reboot of its origin: not live.
     """
 
-    def __init__(self, stream: str, origin: str, seq: int, time_ns: int, value: "Any") -> None:
+    def __init__(self, stream: str, origin: str, seq: int, time_ns: int, value: "Any", resent: bool = False) -> None:
         self.stream = stream
         self.origin = origin
         self.seq = seq
         self.time_ns = time_ns
         self.value = value
+        self.resent = resent
 
 
 class Function:

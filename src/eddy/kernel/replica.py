@@ -86,7 +86,7 @@ class Replica:
         self.index += 1
         if kind == INPUT:
             for record in self._inbox.offer(payload):
-                sample = Sample(record.stream, record.origin, record.seq, record.time_ns, record.value)
+                sample = Sample(record.stream, record.origin, record.seq, record.time_ns, record.value, record.replayed)
                 if isinstance(record.value, Gap):
                     self._feed(GAP, sample, time_ns)
                 else:

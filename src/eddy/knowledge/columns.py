@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-OWN = ("origin", "seq", "birth", "time", "time_ns", "received", "late", "day")
+OWN = ("origin", "seq", "birth", "time", "time_ns", "received", "late", "resent", "day")
 """Columns that every stream has. A field of such a name gets a line behind it: `time_`."""
 
 MOST = 256

@@ -70,6 +70,7 @@ class _Sample:
     time_ns: int
     value: Any
     fault: str = ""  # why its source could not decode it
+    resent: bool = False
 
 
 @dataclass
@@ -224,6 +225,7 @@ class Lake:
             "time_ns": pa.array(times_ns),
             "received": pa.array(np.full(len(samples), received_us), moment()),
             "late": pa.array(_late(stream.newest_ns, samples), pa.bool_()),
+            "resent": pa.array([sample.resent for sample in samples], pa.bool_()),
             "day": pa.array((times_us // _DAY_US).astype(np.int32), pa.int32()).cast(pa.date32()),
         }
         for name, values in columns.padded().items():
@@ -331,13 +333,15 @@ def _read(key: str, time_ns: int, value: Any) -> tuple[_Sample, list[Any] | None
     sender, _, number = key.rpartition("/")
     if isinstance(value, list | tuple) and len(value) in (4, 5) and isinstance(value[0], str) and isinstance(value[1], str):
         stream, origin, seq, held = value[:4]
-        if len(value) == 5:
+        resent = len(value) == 5 and value[4] is True
+        if len(value) == 5 and not resent:
             return _Sample(sender, int(number), stream, origin, seq, time_ns, None), [held, value[4]]
         if isinstance(held, dict) and "quarantine" in held:
             return _Sample(sender, int(number), stream, origin, seq, time_ns, held, str(held["quarantine"]) or "no reason was given"), None
-        if isinstance(held, dict) and held.keys() - {"key"} == {"from", "value"}:  # as a source says who measured it
+        if isinstance(held, dict) and held.keys() - {"key", "resent"} == {"from", "value"}:  # as a source says who measured it
+            resent = resent or "resent" in held
             origin, held = str(held["from"] or origin), held["value"]
-        return _Sample(sender, int(number), stream, origin, seq, time_ns, held), None
+        return _Sample(sender, int(number), stream, origin, seq, time_ns, held, resent=resent), None
     return _Sample(sender, int(number), "", "", -1, time_ns, value), None
 
 

@@ -69,6 +69,7 @@ def stream_schema() -> Any:
             ("time_ns", pa.int64()),
             ("received", moment()),
             ("late", pa.bool_()),
+            ("resent", pa.bool_()),
             ("day", pa.date32()),
         ]
     )

@@ -195,7 +195,8 @@ class Consume:
             faults = [f"a message may have {self._largest} bytes, and this one has {len(body)}"]
             samples: Samples = [(self._opened.now_ns(), quarantined(body, faults[0], key or self._queue))]
         else:
-            samples, faults = self._opened.open(body, (key or None) if self._many else None, key or self._queue)
+            origin = (key or None) if self._many else None
+            samples, faults = self._opened.open(body, origin, key or self._queue, resent=method.redelivered)
         return samples, len(body), (method.delivery_tag, properties, outcome(samples, faults))
 
     def _confirm(self, receipts: list[tuple[int, Any, dict[str, Any]]]) -> None:

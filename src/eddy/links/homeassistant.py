@@ -83,7 +83,7 @@ class HomeAssistant:
         if len(value) > 4 or (isinstance(held, dict) and "quarantine" in held):
             self._mqtt.write(key, time_ns, value if len(value) > 4 else held)
             return
-        if isinstance(held, dict) and held.keys() - {"key"} == {"from", "value"}:  # as a source says who measured it
+        if isinstance(held, dict) and held.keys() - {"key", "resent"} == {"from", "value"}:  # as a source says who measured it
             origin, held = str(held["from"] or origin), held["value"]
         elif isinstance(held, dict) and held.keys() >= {"alarm", "state", "origin"}:  # an alarm is that of its origin
             origin = str(held["origin"])

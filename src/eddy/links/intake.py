@@ -151,8 +151,8 @@ class Opened:
     """Samples of messages as a source gives them on, in a form.
 
     A sample is its value; `{"from": origin, "value": value}` where it is known who measured it, or where a value has such names itself,
-    and with `"key"` where the form says what tells one from the other. What cannot be decoded, or is of an origin that may not send, is a
-    sample, too: see `eddy.links.decoders.quarantined`.
+    and with `"key"` where the form says what tells one from the other; such a map says `"resent": true` of a message that was sent before.
+    What cannot be decoded, or is of an origin that may not send, is a sample, too: see `eddy.links.decoders.quarantined`.
 
     Args:
         form: Of the messages.
@@ -170,7 +170,12 @@ class Opened:
         self.quarantined = 0
 
     def open(
-        self, payload: bytes, origin: str | None = None, sender: str | None = None, speaks_for: Names | None = None
+        self,
+        payload: bytes,
+        origin: str | None = None,
+        sender: str | None = None,
+        speaks_for: Names | None = None,
+        resent: bool = False,
     ) -> tuple[Samples, list[str]]:
         """The samples of a message, and for each of these that is in quarantine, why.
 
@@ -180,6 +185,7 @@ class Opened:
             sender: Who sent it, for what goes to quarantine; `origin` without. It counts as the origin of samples that have none when it is
                 looked at who may send.
             speaks_for: Whose samples this sender may bring; all when None.
+            resent: It has been sent before.
         """
         now_ns = self.now_ns()
         try:
@@ -198,10 +204,11 @@ class Opened:
                 one = payload if len(readings) == 1 else repr({"time_ns": at, "value": value}).encode(errors="replace")
                 samples.append((now_ns, quarantined(one, fault, who or sender)))
                 continue
+            ours = {"resent": True} if resent else {}
             if self._form.unique:
-                value = {"key": key, "from": who, "value": value}  # noqa: PLW2901
+                value = {"key": key, "from": who, "value": value, **ours}  # noqa: PLW2901
             elif who is not None or (isinstance(value, dict) and not _OURS.isdisjoint(value)):
-                value = {"from": who, "value": value}  # noqa: PLW2901
+                value = {"from": who, "value": value, **ours}  # noqa: PLW2901
             samples.append((now_ns if at is None else at, value))
         self.quarantined += len(faults)
         return samples, faults

@@ -219,7 +219,7 @@ class Subscribe:
             faults = [f"a message may have {self._largest} bytes, and this one has {len(payload)}"]
             samples: Samples = [(self._opened.now_ns(), quarantined(payload, faults[0], topic))]
         else:
-            samples, faults = self._opened.open(payload, topic if self._many else None, topic)
+            samples, faults = self._opened.open(payload, topic if self._many else None, topic, resent=message.dup)
         # Asking paho for a property that is not there is slow.
         asks = "ResponseTopic" in vars(getattr(message, "properties", None) or self)
         receipt = (message.mid, message.qos, message.properties if asks else None, outcome(samples, faults))

@@ -205,4 +205,5 @@ def check_what_a_power_cut_leaves_behind_in_a_journal_is_cleared_and_never_read(
 def check_what_a_sink_for_many_does_is_to_say_whose_it_is():
     sample = same.Sample("s", "o", 5, 0, 7)
     assert named.Named().on(sample) == [["s", "o", 5, 7]]
+    assert named.Named().on(same.Sample("s", "o", 5, 0, 7, True)) == [["s", "o", 5, 7, True]]
     assert named.Named().gap(same.Sample("s", "o", 5, 0, Gap(5, 9, "overflow"))) == [["s", "o", 5, "overflow", 9]]

@@ -8,7 +8,8 @@ if MYPY:
 
 
 class Named(Function):
-    """Emits `[stream, origin, seq, value]` for each sample, `[stream, origin, first, reason, last]` for samples that are missing for good.
+    """Emits `[stream, origin, seq, value]` for each sample, with `True` behind it where it was sent again, and
+    `[stream, origin, first, reason, last]` for samples that are missing for good.
 
     >>> Named().on(Sample("s", "o", 5, 0, 7))
     [['s', 'o', 5, 7]]
@@ -16,7 +17,8 @@ class Named(Function):
 
     def on(self, sample: Sample) -> "list[Any]":
         """The sample and its identity."""
-        return [[sample.stream, sample.origin, sample.seq, sample.value]]
+        said = [sample.stream, sample.origin, sample.seq, sample.value]
+        return [said + [True] if sample.resent else said]
 
     def gap(self, sample: Sample) -> "list[Any]":
         """Which samples are missing, and why."""
