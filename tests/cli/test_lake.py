@@ -39,6 +39,15 @@ def test_rows_come_in_every_format(root: Path) -> None:
     assert pa.ipc.open_stream(arrow).read_all()["n"].to_pylist() == [0, 1]
 
 
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_table_that_goes_to_no_terminal_is_whole(root: Path, term: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("COLUMNS", "40")
+    texts = ["x" * 100, "y" * 3000]
+    wide = said("query", f"SELECT '{texts[0]}' AS a, '{texts[1]}' AS b", "--lake", str(root))
+    assert [line.split() for line in wide.splitlines()] == [["a", "b"], texts]
+
+
 @pytest.mark.parametrize(
     ("sql", "options"),
     [

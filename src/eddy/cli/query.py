@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 LAKE_HELP = "Folder or URL of the lake; that of a node is the folder `lake` in its own."
 FORMATS = ("table", "json", "csv", "markdown", "arrow")
+_WHOLE = 1 << 20  # columns of a table that goes to a file or another program, where no line is too long
 
 
 def query(
@@ -88,7 +89,8 @@ def _table(names: list[str], rows: Any) -> None:
         shown.add_column(Text(name))
     for row in rows:
         shown.add_row(*(Text(_shown(one)) for one in row))
-    Console(highlight=False).print(shown)
+    size = (None, None) if sys.stdout.isatty() else (_WHOLE, 1)  # without a height a dumb terminal has 80 columns, whatever is said
+    Console(highlight=False, width=size[0], height=size[1]).print(shown)
 
 
 def _plain(value: Any) -> Any:
