@@ -36,6 +36,13 @@ def test_lines_are_what_stands_between_line_feeds_in_whatever_pieces(parts: list
     assert [(message, bool(why)) for message, why in fed(Lines(LARGEST), stream, places)] == expected
 
 
+@given(TEXTS, PLACES)
+def test_the_first_line_is_one_when_it_is_known_to_begin(parts: list[bytes], places: list[int]) -> None:
+    stream, begun = b"\n".join(parts), Lines(LARGEST)
+    begun.begin()
+    assert fed(begun, stream, places) == fed(Lines(LARGEST), b"\n" + stream, places)
+
+
 @given(st.binary(max_size=200), PLACES)
 def test_of_any_bytes_lines_hold_a_bounded_part(stream: bytes, places: list[int]) -> None:
     lines = Lines(LARGEST)

@@ -80,6 +80,18 @@ def test_lines_are_samples_and_the_first_which_may_be_the_end_of_one_is_not(devi
     source.close()
 
 
+def test_the_first_line_is_one_when_the_port_was_silent_before_it(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eddy.links.serial_in._PATIENCE_S", 0.001)
+    source = opened(device, format="csv", columns=["voltage", "current"], scale=100)
+    for _ in range(1000):
+        if source._cut._skips:
+            select.select([], [], [], 0.01)
+    device.send(b"9.9,1\r\n3\r\n230.5,0.25\r\n231,0.5\r\n")
+    whole, short, *_ = take(source, 3)
+    assert whole == {"voltage": 990, "current": 100} and "the line has 1 fields" in short["quarantine"]
+    source.close()
+
+
 def test_the_program_of_an_app_starts_it(device: Device) -> None:
     module, name, arguments = program(parse(APP), "source", "meter")
     assert (module, name) == ("eddy.links.serial_in", "Serial")

@@ -13,7 +13,8 @@ Cut = tuple[bytes, str]
 class Lines:
     """A message for each line that ends with a line feed, with or without a carriage return before it; empty ones are none.
 
-    What comes before the first line feed may be the end of a line, and a part of a number is a number: it is no message.
+    What comes before the first line feed may be the end of a line, and a part of a number is a number: it is no message, unless
+    `begin` was called before it came.
 
     Args:
         largest: Bytes of a line.
@@ -23,6 +24,10 @@ class Lines:
         self._largest = largest
         self._begun = bytearray()
         self._skips = True  # until the line ends
+
+    def begin(self) -> None:
+        """What comes next is the beginning of a line."""
+        self._skips = False
 
     def feed(self, data: bytes) -> Iterator[Cut]:
         """What some more bytes bring to an end."""

@@ -11,6 +11,7 @@ from eddy.links.serial import SerialLink
 
 LARGEST = 65_536
 _PATIENCE_S = 0.2
+_SILENT = 5  # times in a row that nothing came within that, after which a line begins
 
 
 class Serial:
@@ -18,7 +19,8 @@ class Serial:
 
     Nobody can be told that it is kept, nor asked to send it again: what comes while nobody reads is lost, but for the few KiB that the
     operating system holds. When the queue is full the port is not read until there is room. The message that was under way when the port
-    was opened is not used. What is no message is kept in quarantine.
+    was opened is not used; of lines it is the first one, unless it begins a second or more after that: nobody pauses for so long within a
+    line. What is no message is kept in quarantine.
 
     Args:
         port: Its path, such as /dev/ttyUSB0.
@@ -85,9 +87,15 @@ class Serial:
 
     def _listen(self) -> None:
         try:
+            data, silent = b"", 0
+            while not (data or self._closed) and silent < _SILENT:
+                data, silent = self._link.read(_PATIENCE_S), silent + 1
+            if not data and isinstance(self._cut, Lines):
+                self._cut.begin()
             while not self._closed:
-                for message, fault in self._cut.feed(self._link.read(_PATIENCE_S)):
+                for message, fault in self._cut.feed(data):
                     self._take(message, fault)
+                data = self._link.read(_PATIENCE_S)
         except Exception as error:  # whoever reads raises it
             self._lost = error
 
