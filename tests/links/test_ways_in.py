@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -522,6 +523,90 @@ def test_each_file_is_read_once_whole_and_a_restart_goes_on_behind_what_was_kept
         assert rest == everything[kept:]
     (folder / "b.csv").unlink()  # what is behind us may go
     assert [value["value"]["temp"] for _, value in Folder(**options, resume=3).read() or []] == [20, 30]
+
+
+def temperatures(source: Folder) -> list[Any]:
+    """What the next look brings; of what is no row the reason."""
+    return [value["value"]["temp"] if "value" in value else value["quarantine"] for _, value in source.read() or []]
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A folder that can be looked into without waiting."""
+    monkeypatch.setattr("eddy.links.folder._LOOK_S", 0)
+    return {"folder": str(tmp_path / "in"), "home": Home(tmp_path, lambda question: None), "time": "at"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_file_with_other_content_under_its_name_is_new_data(watched: dict[str, Any], in_place: bool, restarted: bool) -> None:
+    inbox = Path(watched["folder"])
+    source = Folder(**watched)
+    write(inbox, "a.csv", [["1", "20"], ["2", "21"]])
+    write(inbox, "b.csv", [["1", "50"]])
+    assert [temperatures(source), temperatures(source)] == [[20, 21], [50]]
+    if restarted:
+        source = Folder(**watched, resume=3)
+    was = (inbox / "a.csv").stat()
+    if in_place:
+        (inbox / "a.csv").write_text("at,temp\n3,22\n4,23\n")
+    else:
+        write(inbox, "a.csv", [["3", "22"], ["4", "23"]])
+        os.utime(inbox / "a.csv", ns=(was.st_mtime_ns, was.st_mtime_ns))  # as who copies files with their times does
+    assert [temperatures(source) for _ in range(4)] == [[], [22, 23], [], []]
+    assert [temperatures(Folder(**watched, resume=kept)) for kept in (3, 4, 5)] == [[22, 23], [23], []]
+
+
+def test_a_file_that_was_only_touched_or_copied_anew_is_not_read_again(watched: dict[str, Any]) -> None:
+    inbox = Path(watched["folder"])
+    source = Folder(**watched)
+    write(inbox, "a.csv", [["1", "20"]])
+    assert temperatures(source) == [20]
+    os.utime(inbox / "a.csv", ns=(5, 5))
+    assert [temperatures(source) for _ in range(3)] == [[], [], []]
+    write(inbox, "a.csv", [["1", "20"]])
+    assert [temperatures(source) for _ in range(3)] == [[], [], []]
+
+
+def test_a_file_that_is_being_written_anew_is_left_until_it_stays_as_it_is(watched: dict[str, Any]) -> None:
+    inbox = Path(watched["folder"])
+    source = Folder(**watched)
+    write(inbox, "a.csv", [["1", "20"]])
+    assert temperatures(source) == [20]
+    for number in range(2, 6):
+        with (inbox / "a.csv").open("a") as file:
+            file.write(f"{number},21\n")
+        assert temperatures(source) == []
+    assert temperatures(source) == [20, 21, 21, 21, 21]  # all of it is new, and `unique` tells which rows are
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_that_goes_before_all_of_it_was_kept_is_told_and_what_took_its_place_is_read(watched: dict[str, Any], gone: bool) -> None:
+    inbox = Path(watched["folder"])
+    write(inbox, "a.csv", [["1", "20"], ["2", "21"], ["3", "22"]])
+    assert temperatures(Folder(**watched)) == [20, 21, 22]
+    write(inbox, "a.csv", [["9", "90"]])
+    if gone:
+        (inbox / "a.csv").unlink()
+    source = Folder(**watched, resume=2)
+    (why,) = temperatures(source)
+    assert why.startswith("a.csv cannot be read further:")
+    assert gone or "another file took its place when 2 samples of it were kept" in why
+    if gone:
+        write(inbox, "a.csv", [["9", "90"]])
+    assert [temperatures(source) for _ in range(3)] == [[], [90], []]
+    assert temperatures(Folder(**watched, resume=3)) == [90]
+
+
+def test_a_list_of_files_from_before_they_were_looked_at_closely_holds(watched: dict[str, Any], tmp_path: Path) -> None:
+    write(tmp_path / "in", "a.csv", [["1", "20"]])
+    assert temperatures(Folder(**watched)) == [20]
+    (taken,) = tmp_path.glob(".folder-*.json")
+    taken.write_text('[["a.csv", 1]]')
+    source = Folder(**watched, resume=1)
+    assert [temperatures(source) for _ in range(3)] == [[], [], []]
+    write(tmp_path / "in", "a.csv", [["2", "21"]])
+    assert [temperatures(source) for _ in range(3)] == [[], [21], []]
 
 
 def test_rows_that_cannot_be_decoded_go_to_quarantine_with_their_place(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Driver `folder`: tables that somebody puts into a folder, each read once."""
 
 import csv
+import io
 import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
+from contextlib import suppress
+from hashlib import file_digest, sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ class Folder:
 
     A file must be whole when it has its name: write it elsewhere, or under a name that ends otherwise, and rename it. It must stay until it
     is read. Which files were taken, and how many samples each gave, is kept in the node's folder; so a restart goes on behind the last
-    sample that was kept. A row that cannot be decoded goes to quarantine. Every sample is `{"from": file, "value": row}`, unless `origin`
-    names a column.
+    sample that was kept. A file with other content than the one that was taken under its name is another file, and all of its rows are new;
+    the one whose place it took has been read by then, or a sample in quarantine says how far it was. A row that cannot be decoded goes to
+    quarantine. Every sample is `{"from": file, "value": row}`, unless `origin` names a column.
 
     Args:
         folder: Where the files come; made if it is not there.
@@ -66,7 +69,9 @@ class Folder:
             raise DataError(f"{folder} cannot be used as a folder: {error.strerror}") from None
         place = Path(home.folder) if home else self._folder
         self._list = place / f".folder-{sha256(str(folder).encode()).hexdigest()[:12]}.json"
-        self._taken: list[list[Any]] = json.loads(self._list.read_text()) if self._list.exists() else []  # [name, samples or None]
+        # [name, samples or None, how it looked or None where that was not noted, digest of its content]
+        self._taken: list[list[Any]] = [[*one, None, ""][:4] for one in json.loads(self._list.read_text())] if self._list.exists() else []
+        self._changing: dict[str, list[int]] = {}  # how those that were taken and look different looked last
         self._skip = resume  # samples that are kept, of files that are not behind us
         self._at = 0  # in the list
         self._count = 0  # samples of the file at that place
@@ -92,19 +97,50 @@ class Folder:
     def _open(self) -> bool:
         """Begin the next file; whether there is one."""
         if self._at == len(self._taken):
-            known = {name for name, _ in self._taken}
-            there = [file.name for file in self._folder.iterdir() if file.suffix in _KINDS and file.name[0] != "."]
-            fresh = sorted(name for name in there if name not in known)
-            if not fresh:
+            self._taken += [[name, None, [], ""] for name in self._fresh()]
+            if self._at == len(self._taken):
                 return False
-            self._taken += [[name, None] for name in fresh]
-            self._note()  # before anything of it is given: the order is what the count of samples means
-        rows = self._samples(self._folder / self._taken[self._at][0])
-        for _ in islice(rows, self._skip):  # a file that is shorter by now has given so many all the same
-            continue
+        entry = self._taken[self._at]
         self._count, self._skip = self._skip, 0
-        self._rows = rows
+        try:
+            file = (self._folder / entry[0]).open("rb")
+            looks, content = _looks(os.fstat(file.fileno())), _content(file)
+        except OSError as error:
+            self._rows = iter([_unread(entry[0], error)])
+            return True
+        if entry[3] not in ("", content):
+            file.close()
+            self._rows = iter([_unread(entry[0], f"another file took its place when {self._count} samples of it were kept")])
+            return True
+        entry[2:] = looks, content
+        self._note()  # before anything of it is given: the order is what the count of samples means
+        self._rows = self._samples(entry[0], file)
+        for _ in islice(self._rows, self._count):
+            continue
         return True
+
+    def _fresh(self) -> list[str]:
+        """Names of files that are new, or hold something else than when they were taken and are not just being written."""
+        known = {entry[0]: entry for entry in self._taken}
+        before, self._changing = self._changing, {}
+        fresh = []
+        for file in sorted(file for file in self._folder.iterdir() if file.suffix in _KINDS and file.name[0] != "."):
+            entry = known.get(file.name)
+            with suppress(OSError):  # it has gone, or cannot be read, which was told
+                looks = _looks(file.stat()) if entry else []
+                if entry is None:
+                    fresh.append(file.name)
+                elif entry[2] is None:
+                    entry[2] = looks
+                elif looks != entry[2]:
+                    self._changing[file.name] = looks
+                    if before.get(file.name) == looks:
+                        with file.open("rb") as opened:
+                            if _content(opened) == entry[3]:
+                                entry[2] = looks
+                            else:
+                                fresh.append(file.name)
+        return fresh
 
     def _note(self) -> None:
         scratch = self._list.with_suffix(".new")
@@ -114,15 +150,15 @@ class Folder:
             os.fsync(file.fileno())
         scratch.replace(self._list)
 
-    def _samples(self, file: Path) -> Iterator[tuple[int, Any]]:
+    def _samples(self, name: str, file: io.BufferedReader) -> Iterator[tuple[int, Any]]:
         """The rows of a file as samples. The same file gives the same, but for the times of rows that say none."""
-        rows = _parquet(file) if file.suffix == ".parquet" else self._csv(file)
-        try:
-            for line, row, fault in rows:
-                yield self._sample(file.name, line, row, fault)
-        except Exception as error:  # of a damaged file, pyarrow may raise anything
-            why = str(error)[:200] or type(error).__name__
-            yield time.time_ns(), quarantined(b"", f"{file.name} cannot be read further: {why}", file.name)
+        rows = _parquet(file) if name.endswith(".parquet") else self._csv(file)
+        with file:
+            try:
+                for line, row, fault in rows:
+                    yield self._sample(name, line, row, fault)
+            except Exception as error:  # of a damaged file, pyarrow may raise anything
+                yield _unread(name, error)
 
     def _sample(self, name: str, line: int, row: Any, fault: str) -> tuple[int, Any]:
         now_ns = time.time_ns()
@@ -138,9 +174,9 @@ class Folder:
         whole = {"key": key} if self._form.unique else {}
         return now_ns if at is None else at, {**whole, "from": who or name, "value": value}
 
-    def _csv(self, file: Path) -> Iterator[tuple[int, Any, str]]:
+    def _csv(self, file: io.BufferedReader) -> Iterator[tuple[int, Any, str]]:
         """Number of the line, the row, and what is wrong with it; a byte that is no UTF-8 is half a character, which no sample can hold."""
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             reader = csv.reader(lines, delimiter=self._delimiter)
             header = [name.strip() for name in next(reader, [])]
             if len(set(header)) < len(header):
@@ -157,7 +193,23 @@ class Folder:
                     yield reader.line_num, fields, str(error)
 
 
-def _parquet(file: Path) -> Iterator[tuple[int, Any, str]]:
+def _looks(found: os.stat_result) -> list[int]:
+    """What changes when a file is written or replaced, as a rule."""
+    return [found.st_ino, found.st_size, found.st_mtime_ns]
+
+
+def _content(file: io.BufferedReader) -> str:
+    """What tells the content of a file from any other."""
+    digest = file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return digest
+
+
+def _unread(name: str, why: Exception | str) -> tuple[int, Any]:
+    return time.time_ns(), quarantined(b"", f"{name} cannot be read further: {str(why)[:200] or type(why).__name__}", name)
+
+
+def _parquet(file: io.BufferedReader) -> Iterator[tuple[int, Any, str]]:
     try:
         from pyarrow import parquet  # type: ignore[import-untyped]
     except ImportError:

@@ -309,7 +309,7 @@ class WebSocket(_Bounded):
 
 
 class Folder(Taken):
-    """CSV and Parquet files that are put into a folder, each read once.
+    """CSV and Parquet files that are put into a folder, each read once; one with other content under the same name is another one.
 
     Attributes:
         folder: Where.
