@@ -71,15 +71,20 @@ def test_the_last_word_counts_and_takes_the_place_of_those_it_covers(engine: sql
 
 def test_however_many_send_a_bounded_number_is_known_by_name(engine: sql.Engine) -> None:
     devices = Devices(engine)
-    for part in range(10):
-        devices.saw("house", "room", [Seen(f"{part}-{number}", part, part, 1) for number in range(WAITING)])
-    found = devices.all()
-    assert len(found) == WAITING + 1 and sum(one.waits for one in found) == WAITING
-    assert (found[0].origin, found[0].waited, found[0].first_ms, found[0].last_ms) == ("", 9 * WAITING, 1, 9)
-    assert sum(one.waited for one in found) == 10 * WAITING
-    devices.decide("house", "room", "0-*", False, "ada")  # which makes room for those who are meant
-    devices.saw("house", "room", [Seen("kitchen", 5, 5, 1)])
-    assert states(devices)["kitchen"] == "waiting"
+    devices.saw("house", "hall", [Seen("door", 0, 0, 1)])
+    devices.saw("house", "room", [Seen("attic", 0, 0, 7), Seen("cellar", 0, 0, 1)])
+    devices.decide("house", "room", "cellar", False, "ada")
+    for part in range(1, 11):
+        devices.saw("house", "room", [Seen("kitchen", part, part, 1), *(Seen(f"{part}-{n}", part, part, 1) for n in range(WAITING - 1))])
+    found = [one for one in devices.all() if one.source == "room"]
+    assert sum(one.waits for one in found) == WAITING and len(found) == WAITING + 2
+    others, known = found[0], {one.origin: one for one in found[1:]}
+    assert (others.origin, others.waited, others.first_ms, others.last_ms) == ("", 7 + 9 * (WAITING - 1), 0, 9)
+    assert (known["kitchen"].first_ms, known["kitchen"].waited) == (1, 10)  # who goes on sending stays
+    assert known["cellar"].state == "refused" and states(devices, "hall") == {"door": "waiting"}
+    assert sum(one.waited for one in found) == 8 + 10 * WAITING
+    devices.saw("house", "room", [Seen("attic", 11, 11, 1)])  # who comes is let in, and who came back is known again
+    assert states(devices)["attic"] == "waiting" and sum(one.waits for one in devices.all()) == WAITING + 1
 
 
 def test_decisions_are_bounded_and_a_pattern_makes_room(engine: sql.Engine, monkeypatch: pytest.MonkeyPatch) -> None:

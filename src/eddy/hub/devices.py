@@ -54,6 +54,13 @@ class Seen(NamedTuple):
     last_ms: int
     samples: int
 
+    def after(self, before: "Seen | None") -> "Seen":
+        """This and what was told of the same origin before, as one."""
+        if before is None:
+            return self
+        first_ms, last_ms = min(before.first_ms, self.first_ms), max(before.last_ms, self.last_ms)
+        return Seen(self.origin, first_ms, last_ms, min(before.samples + self.samples, _MOST))
+
     @classmethod
     def of(cls, told: Any) -> "Seen":
         """From what came; raises TypeError or ValueError for what is none."""
@@ -79,23 +86,23 @@ class Devices:
         create_tables(engine, _metadata)
 
     def saw(self, app: str, source: str, several: Iterable[Seen]) -> None:
-        """Devices wait. Of those of a source `WAITING` are known by name; samples of more are counted under the origin ""."""
+        """Devices wait. Of a source the `WAITING` heard last are known by name; samples of others are counted under the origin ""."""
         with self._engine.begin() as connection:
             in_order(connection, _devices)
             here = (_devices.c.app == app) & (_devices.c.source == source)
             known = {row.origin: Seen(*row[2:]) for row in connection.execute(sql.select(_devices).where(here))}
             decided = Decided((row.origin, row.approved) for row in _rules(connection, app, source))
-            waiting = sum(bool(origin) and decided.of(origin) is None for origin in known)
-            changed = {}
+            changed = set()
             for seen in several:
-                name = seen.origin if seen.origin in known or waiting < WAITING else ""
-                waiting += bool(name) and name not in known
-                before = known.get(name, seen._replace(samples=0))
-                first_ms, last_ms = min(before.first_ms, seen.first_ms), max(before.last_ms, seen.last_ms)
-                known[name] = changed[name] = Seen(name, first_ms, last_ms, min(before.samples + seen.samples, _MOST))
-            connection.execute(_devices.delete().where(here, _devices.c.origin.in_(list(changed))))
+                known[seen.origin] = seen.after(known.get(seen.origin))
+                changed.add(seen.origin)
+            waiting = sorted((known[origin] for origin in known if origin and decided.of(origin) is None), key=lambda seen: seen.last_ms)
+            for seen in waiting[: max(0, len(waiting) - WAITING)]:  # they give way, so that no one can keep newcomers out
+                known[""] = known.pop(seen.origin)._replace(origin="").after(known.get(""))
+                changed |= {"", seen.origin}
+            connection.execute(_devices.delete().where(here, _devices.c.origin.in_(changed)))
             names = ("origin", "first_ms", "last_ms", "waited")
-            rows = [{"app": app, "source": source, **dict(zip(names, one, strict=True))} for one in changed.values()]
+            rows = [{"app": app, "source": source, **dict(zip(names, known[one], strict=True))} for one in changed if one in known]
             if rows:
                 connection.execute(_devices.insert(), rows)
 

@@ -144,7 +144,7 @@ class DeviceView:
     source: str
     """What the app calls the source."""
     origin: str
-    """The device's name, or a pattern; empty: all those for whom there was no room in the list of who waits."""
+    """The device's name, or a pattern; empty: all those for whose names there is no room in the list of who waits at this source."""
     state: DeviceState
     """What holds now: the last decision that means it; `waiting` without any."""
     first_ms: int | None
