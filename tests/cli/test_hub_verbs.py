@@ -173,10 +173,15 @@ def test_devices_are_listed_with_who_decided(hub: FakeHub) -> None:
         f"room  [kitchen]  waiting  3 waited from {at[0]} to {at[1]}",
     ]
     assert [one["origin"] for one in json.loads(call("devices", "--waiting", "--json", "-").stdout)["devices"]] == ["", "[kitchen]"]
-    assert "devices that wait for approval: 1; see eddy devices --waiting" in call("status").stdout
-    assert json.loads(call("status", "--json", "-").stdout)["devices_waiting"] == 1
     hub.waiting = []
     assert call("devices", "--waiting").stdout == "No device waits.\n"
+
+
+def test_the_status_has_the_hub_count_who_waits(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.waiting = [device("", waited=5000), device("cellar", state="refused", by="ada", decided_ms=5), device("kitchen")]
+    monkeypatch.delattr(client.Hub, "devices")
+    assert "devices that wait for approval: 1; see eddy devices --waiting" in call("status").stdout
+    assert json.loads(call("status", "--json", "-").stdout)["devices_waiting"] == 1
 
 
 def test_a_device_is_approved_and_refused_at_its_source(hub: FakeHub) -> None:

@@ -154,6 +154,8 @@ def test_devices_are_listed_and_decided_about(hub: FakeHub, client: TestClient) 
     found = client.get(f"{API}/devices", params={"state": "waiting", "source": "room"}).json()
     assert [one["origin"] for one in found] == ["kitchen"]
     problem(client.get(f"{API}/devices", params={"state": "gone"}), 422)
+    hub.waiting.append(device("", waited=5000))
+    assert client.get(f"{API}/devices/waiting").json() == {"count": 2}
     path = f"{API}/apps/pump-guard/sources/room/devices"
     assert client.post(path, json={"origin": "floor-1/*", "approved": True, "by": "ada"}).status_code == 204
     assert (hub.waiting[-1].origin, hub.waiting[-1].state, hub.waiting[-1].by) == ("floor-1/*", "approved", "ada")

@@ -119,6 +119,10 @@ class Hub:
         """Devices that wait for approval, and others; see `HubView.devices`."""
         return [_view(DeviceView, item) for item in self.call("GET", "devices", state=state)]
 
+    def waiting(self) -> int:
+        """How many devices wait for approval."""
+        return int(self.call("GET", "devices/waiting")["count"])
+
     def decisions(self, instance: str | None = None, after: int | None = None, limit: int = 100) -> list[Decision]:
         """Lines of the ledger; see `HubView.decisions`."""
         return [_view(Decision, item) for item in self.call("GET", "decisions", instance=instance, after=after, limit=limit)]

@@ -55,7 +55,7 @@ def status(
 
 
 def _look(there: client.Hub) -> "tuple[list[NodeView], list[FunctionView], int]":
-    return there.nodes(), there.functions(), sum(one.waits for one in there.devices("waiting"))
+    return there.nodes(), there.functions(), there.waiting()
 
 
 def result(nodes: "list[NodeView]", functions: "list[FunctionView]", waiting: int = 0) -> dict[str, Any]:

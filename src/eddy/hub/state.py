@@ -139,6 +139,12 @@ def devices(
     return [one for one in hub.devices() if state in (None, one.state) and source in (None, one.source)]
 
 
+@router.get("/devices/waiting", summary="How many devices wait for approval")
+def waiting(hub: Hub) -> dict[str, int]:
+    """`count`, without those for whom there was no room in the list."""
+    return {"count": sum(one.waits for one in hub.devices())}
+
+
 @router.get("/decisions", summary="The ledger: what was decided, and why")
 def decisions(hub: Hub, instance: About = None, after: After = None, limit: Limit = 100) -> list[Decision]:
     """Oldest first."""
