@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from lakes import sample
+from lakes import rows, sample
 from typer.testing import CliRunner
 
 from eddy.cli.main import app
@@ -71,6 +71,27 @@ def test_a_report_is_written(root: Path, tmp_path: Path) -> None:
 def test_insight_says_when_nothing_stands_out(root: Path) -> None:
     assert "stands out" in said("insight", "--lake", str(root))
     assert json.loads(said("insight", "--lake", str(root), "--json", "-")) == {"findings": []}
+
+
+@pytest.mark.parametrize("command", ["insight", "report"])
+def test_a_run_of_a_command_on_labelled_streams_is_one_row_of_the_audit(tmp_path: Path, command: str) -> None:
+    streams = {"ward": {"private": "gateway"}, "hall": {"private": "device"}}
+    names = ("room", "ward", "hall")
+    Lake(to=str(tmp_path / "lake"), streams=streams).write_all([sample(i, i, names[i % 3], f"o-{i % 2}") for i in range(240)])
+    where = ("--lake", str(tmp_path / "lake"))
+    output = ("-o", str(tmp_path / "r.html")) if command == "report" else ()
+    for runs in (1, 2):
+        said(command, *where, *output)
+        found = rows(tmp_path / "lake", "audit")
+        assert [(row["sql"], row["streams"]) for row in found] == [(command, ["hall", "ward"])] * runs
+        assert all(row["rows"] > 0 and row["who"] for row in found)
+
+
+def test_a_command_that_cannot_be_noted_gives_no_result(tmp_path: Path) -> None:
+    Lake(to=str(tmp_path / "lake"), streams={"room": {"private": "gateway"}}).write_all([sample(i, i) for i in range(240)])
+    (tmp_path / "lake" / "audit").write_text("in the way")
+    result = CliRunner().invoke(app, ["report", "--lake", str(tmp_path / "lake"), "-o", str(tmp_path / "r.html")])
+    assert result.exit_code == 1 and not (tmp_path / "r.html").exists()
 
 
 def test_forgetting_tells_what_is_gone_and_what_still_holds_the_name(root: Path) -> None:

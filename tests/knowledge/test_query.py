@@ -292,6 +292,16 @@ LABELLED = [
 ]
 
 
+def test_a_run_of_a_command_that_ends_with_an_error_is_kept_too(tmp_path: Path) -> None:
+    Sink(to=str(tmp_path), streams={"ward": {"private": "gateway"}}).write_all([sample(1, 1, "ward"), sample(2, 1, "room")])
+    with pytest.raises(BadInput), Lake(tmp_path, who="ann", command="look") as lake:
+        lake.query("SELECT 1 FROM ward")
+        lake.query("SELECT error('x') FROM ward")
+    with Lake(tmp_path, who="ann", command="look") as lake:
+        lake.query("SELECT 1 FROM room")
+    assert _asked(tmp_path) == [("ann", "look", None)]
+
+
 @pytest.mark.parametrize("sql", OPEN)
 def test_queries_on_open_streams_are_not_kept(root: Path, sql: str) -> None:
     before = _asked(root)

@@ -25,7 +25,7 @@ def report(
     from eddy.dashboard.lake import render
 
     console.check_writable(output, json)
-    with opened(lake, limit_s=_PATIENCE_S) as here:
+    with opened(lake, limit_s=_PATIENCE_S, command="report") as here:
         page = render(here, title)
         streams = here.streams
     console.write_text(output, page)
@@ -42,7 +42,7 @@ def insight(lake: Where, json: Json = None) -> None:
     from eddy.knowledge.insight import findings
 
     console.check_writable(json)
-    with opened(lake) as here:
+    with opened(lake, command="insight") as here:
         found = findings(here)
     out = console.result_console(json)
     for finding in found:

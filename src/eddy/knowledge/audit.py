@@ -11,7 +11,7 @@ from eddy.knowledge.tables import Place, Table, moment
 
 
 def audit_schema() -> Any:
-    """Who has asked what, when, about which streams, and how many rows came."""
+    """Who has asked what, when, about which streams, and how many rows came: of a query its text, of a run of a command its name."""
     pa = load("pyarrow")
     names = [("time", moment()), ("who", pa.string()), ("sql", pa.string()), ("streams", pa.list_(pa.string())), ("rows", pa.int64())]
     return pa.schema([*names, ("day", pa.date32())])
@@ -22,6 +22,7 @@ def note(place: Place, who: str, sql: str, streams: list[str], rows: int | None)
 
     Args:
         who: The user that this process belongs to when empty.
+        sql: What was asked, or the command that has asked by itself.
         streams: Those with a label that it may have read.
         rows: Of the answer; None when there was an error in its place.
 

@@ -130,6 +130,7 @@ class Lake:
         result_mb: Most MiB of a result.
         who: For the audit of queries on labelled streams; the name of the user of this process if empty.
         threads: Of DuckDB; as many as cores when None.
+        command: What asks all the queries until the lake is closed, which are one row of the audit then; each is a row of its own without.
 
     Raises:
         DataError: There is no lake, or a table cannot be read.
@@ -145,7 +146,11 @@ class Lake:
         result_mb: int = RESULT_MB,
         who: str = "",
         threads: int | None = None,
+        command: str = "",
     ) -> None:
+        self._command = command
+        self._asked: set[str] = set()  # labelled streams
+        self._told: int | None = 0  # rows of the answers about them; None when there was an error in the place of one
         self._place = Place(str(root), options or {})
         self._limit_s = limit_s
         self._result_bytes = result_mb << 20
@@ -215,18 +220,32 @@ class Lake:
         finally:
             over.set()
             if about:  # what was not answered may have said something all the same: in its error
-                note(self._place, self._who, sql, about, rows)
+                self._note(sql, about, rows)
         return Answer(table, time.perf_counter() - begin)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files.
+
+        Raises:
+            StorageFull: What a command asked cannot be noted; then its result is not given, either.
+        """
         self._duck.close()
+        if self._asked:
+            asked, self._asked = sorted(self._asked), set()
+            note(self._place, self._who, self._command, asked, self._told)
 
     def __enter__(self) -> "Lake":
         return self
 
     def __exit__(self, *about: object) -> None:
         self.close()
+
+    def _note(self, sql: str, about: list[str], rows: int | None) -> None:
+        if not self._command:
+            note(self._place, self._who, sql, about, rows)
+            return
+        self._asked |= {*about}
+        self._told = None if rows is None or self._told is None else self._told + rows
 
     def _open(self, name: str) -> tuple[Any, list[str]]:
         """A table, and its files when they are here; whatever its log says, they are below the folder of the lake."""
