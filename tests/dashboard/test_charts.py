@@ -65,6 +65,21 @@ def test_nan_interrupts_a_line() -> None:
     assert re.sub(r"[^ML]", "", path.get("d", "")) == "MLML"
 
 
+def test_a_point_without_neighbours_is_seen() -> None:
+    root = drawn(Chart("t", "x", "y", [Line("l", [(0, 1), (1, math.nan), (2, 2), (3, 1), (4, math.nan), (5, 3)], "first")]))
+    path = root.find(".//path")
+    assert path is not None
+    assert re.sub(r"[^MLh]", "", path.get("d", "")) == "MhMLMh"
+
+
+@pytest.mark.parametrize(("line", "dots", "count"), [([], [], 0), ([(0, 1), (1, math.nan)], [], 1), ([], [(0, 1)], 1)])
+def test_a_chart_that_would_be_empty_says_how_many_samples_there_are(line: Any, dots: Any, count: int) -> None:
+    chart = Chart("t", "x", "y", [Line("l", line, "first")], [Dots("d", dots, "alarm")], [Mark(0, "onset", "onset")])
+    assert f"too few samples for a chart ({count})" in chart.shown() and "<svg" not in chart.shown()
+    more = Chart("t", "x", "y", [Line("l", [*line, (2, 1), (3, 2)], "first")])
+    assert more.shown() == more.svg()
+
+
 def test_labels_of_marks_that_are_close_stand_in_different_rows() -> None:
     marks = [Mark(x, "a label of some length", "alarm") for x in (50, 51, 52)]
     root = drawn(Chart("t", "x", "y", [Line("l", [(0, 0), (100, 1)], "first")], marks=marks))

@@ -107,6 +107,15 @@ def test_the_paper_stands_beside_the_deployments(smallest: Result) -> None:
     assert "1 h 26 min" in text
 
 
+def test_charts_of_too_few_samples_say_so(whole: Result) -> None:
+    page = render(whole | {"series": whole["series"][:1], "features": whole["features"][:1], "line_series": whole["line_series"][:1]})
+    text = "".join(read(page).text)
+    assert text.count("too few samples for a chart (0)") == 1  # the score of a window in training
+    assert text.count("too few samples for a chart (1)") == 3  # the line, and two features
+    assert "score of a window" not in text
+    assert "too few" not in "".join(read(render(whole)).text)
+
+
 def test_each_device_has_its_chart(make_whole: Callable[..., Result]) -> None:
     text = "".join(read(render(make_whole(("pump-1", "pump-2")))).text)
     assert text.count("first confirmed alarm, file 7") == 2

@@ -21,7 +21,7 @@ _LETTER = 6.4  # mean width of a letter of 11.5 px
 
 @dataclass(frozen=True)
 class Line:
-    """Points joined by a line; NaN interrupts it.
+    """Points joined by a line; NaN interrupts it, and a point without neighbours is a dash.
 
     Attributes:
         name: For the legend.
@@ -100,6 +100,21 @@ class Chart:
         drawn += [("dots", dots.css, dots.name) for dots in self.dots if dots.points]
         return drawn + [("band", band.css, band.name) for band in self.bands]
 
+    @property
+    def samples(self) -> int:
+        """How many points have a place in the drawing."""
+        several = [line.points for line in self.lines] + [dots.points for dots in self.dots]
+        return sum(not math.isnan(y) for points in several for _, y in points)
+
+    @property
+    def few(self) -> bool:
+        """Whether the drawing would be an empty box."""
+        return self.samples < 2
+
+    def shown(self) -> Markup:
+        """The drawing, or why there is none."""
+        return Markup('<p class="soft">too few samples for a chart ({})</p>').format(self.samples) if self.few else self.svg()
+
     def svg(self) -> Markup:
         """The drawing."""
         plot = _Plot.of(self)
@@ -166,17 +181,19 @@ class _Plot:
         return shape.format(band.css, x, self.top, max(1, end - x), self.bottom - self.top)
 
     def path(self, line: Line) -> Markup:
-        draw, commands = False, []
+        draw, alone, commands = False, False, []
         last_y = 0.0
-        for x, y in thin(line.points):
+        for x, y in [*thin(line.points), (math.nan, math.nan)]:
             if math.isnan(y):
-                draw = False
+                if alone:
+                    commands.append("h3")
+                draw = alone = False
                 continue
             at_x, at_y = self.at_x(x), self.at_y(y)
             if draw and line.step:
                 commands.append(f"L{at_x:.1f} {last_y:.1f}")
             commands.append(f"{'L' if draw else 'M'}{at_x:.1f} {at_y:.1f}")
-            draw, last_y = True, at_y
+            draw, alone, last_y = True, not draw, at_y
         return Markup('<path class="line {}" d="{}"/>').format(line.css, "".join(commands))
 
     def circles(self, dots: Dots) -> Markup:
