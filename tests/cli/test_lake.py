@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from eddy.cli.main import app
 from eddy.knowledge.lake import Lake
+from eddy.knowledge.spool import connect
+from eddy.node.journal import SqliteJournal
 
 
 @pytest.fixture
@@ -100,3 +102,15 @@ def test_forgetting_tells_what_is_gone_and_what_still_holds_the_name(root: Path)
     assert (done["rows"], done["left"]) == ({"room": 2}, ["note.txt"])
     (root / "note.txt").unlink()
     assert "0 hold the name" in said("forget", "--origin", "fan-4711", "--lake", str(root))
+
+
+def test_what_the_journal_of_a_node_still_holds_is_told_with_what_to_do(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "nodes").mkdir()
+    journal = SqliteJournal(connect(tmp_path / "nodes" / "gw.db"))
+    journal.append("room", [b"fan-4711"])
+    journal.commit()
+    told = said("forget", "--origin", "fan-4711", "--lake", str(root), "--state", str(tmp_path / "nodes"), code=1)
+    assert "  gw.db\n" in told and "gw.db: the journal of a node" in told and "End the node" in told
+    (root / "note.txt").write_text("fan-4711 was here")
+    (tmp_path / "nodes" / "gw.db").unlink()
+    assert "End the node" not in said("forget", "--origin", "fan-4711", "--lake", str(root), "--state", str(tmp_path / "nodes"), code=1)

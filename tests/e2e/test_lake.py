@@ -10,6 +10,7 @@ from deltalake import DeltaTable
 from running import Running
 
 from eddy.errors import EddyError
+from eddy.knowledge.forget import forget
 from eddy.knowledge.query import Lake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -28,6 +29,16 @@ functions:
 sinks:
   near: {from: [temperature, pressure], at: station, driver: lake, keep: 3650d}
   far:  {from: mean, at: cloud, driver: lake, to: far}
+"""
+
+
+HALL = """
+app: hall
+nodes: {gw: {tier: gateway}}
+sources:
+  doors: {at: gw, driver: folder, folder: inbox, time: at, origin: who}
+sinks:
+  lake: {from: doors, at: gw, driver: lake, to: lake}
 """
 
 
@@ -59,3 +70,17 @@ def test_every_sample_is_in_the_table_of_its_stream_once_however_often_nodes_are
         {"stream": "pressure", "unit": "hPa", "private": "cloud"},
         {"stream": "temperature", "unit": "Cel", "private": "gateway"},
     ]
+
+
+def test_after_an_app_has_ended_its_journals_hold_nothing_that_the_lake_has(tmp_path: Path) -> None:
+    folder = tmp_path / "hall"
+    with Running(folder, HALL) as app:
+        app.until((folder / "inbox").is_dir, 60)
+        (folder / "new").write_text("at,value,who\n" + "".join(f"{n},{n},visitor-{n % 2}\n" for n in range(100)))
+        (folder / "new").rename(folder / "inbox" / "a.csv")
+        app.until(lambda: rows(folder / "lake", "doors") == 100, 60)
+        hub = app.hub
+        assert hub
+        app.until(lambda: hub.call("GET", "apps/hall/progress")["pending"] == 0, 60)
+    done = forget(folder / "lake", "visitor-1", folder / ".eddy")
+    assert (done.rows["doors"], done.left) == (50, [])

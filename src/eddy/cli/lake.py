@@ -10,6 +10,11 @@ from eddy.cli.query import FORMATS, LAKE_HELP, located, opened, write
 
 Where = Annotated[str, typer.Option("--lake", envvar="EDDY_LAKE", metavar="DIR", help=LAKE_HELP)]
 _PATIENCE_S = 3600.0  # for each of Eddy's own queries: of a large lake they take longer than one of a person may
+_JOURNALS = (
+    "{}: the journal of a node holds what the lake has had until the node sums it up: when it ends, else after some 64 KiB for each "
+    "function, which may take days. End the node (start one that was killed before that), and forget again: what still holds the name "
+    "then waits for the lake, or is the state of a function."
+)
 
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help=JSON_HELP)]
 
@@ -134,6 +139,8 @@ def forget(
     out.print(f"{done.searched:,} files searched, {len(done.left):,} hold the name" + (":" if done.left else ""), markup=False)
     for one in done.left:
         out.print(f"  {one}", markup=False, soft_wrap=True)
+    if done.journals:
+        out.print(_JOURNALS.format(" and ".join(done.journals)), markup=False, soft_wrap=True)
     for base, models in done.trained.items():
         out.print(f"{base}: {len(models):,} models were trained on it: {', '.join(model[:12] for model in models)}", markup=False)
     if json is not None:

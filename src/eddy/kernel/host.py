@@ -125,6 +125,7 @@ class Host:
 
     Attributes:
         counts: `malformed` messages, `refused` roles and samples.
+        checkpoint: As above; 0 for a new one with the next poll, whatever there is.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class Host:
         self._pace = pace
         self._beat_ms = beat_ms
         self._copier = copier
-        self._checkpoint = checkpoint
+        self.checkpoint = checkpoint
         self._doors = doors
         self._slots: dict[str, _Slot] = {}
         self._out: list[tuple[str, bytes]] = []
@@ -285,7 +286,7 @@ class Host:
 
     def _due(self, slot: _Slot, busy: bool) -> bool:
         """Whether the journal needs a new snapshot; rather while nothing else wants the memory."""
-        return slot.logged > max(self._checkpoint, 2 * slot.size) * (2 if busy else 1)
+        return slot.logged > (max(self.checkpoint, 2 * slot.size) * (2 if busy else 1) if self.checkpoint else 0)
 
     def feed(self, instance: str, readings: "list[Any]", time_ns: int, encoded: bytes = b"") -> bool:
         """What a driver on this node has read for an instance that it owns.

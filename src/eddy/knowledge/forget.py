@@ -36,12 +36,14 @@ class Forgotten:
         searched: Files that were looked into afterwards.
         left: What still holds the name: a file, and for tables a column. Empty: nothing.
         trained: Models that were trained on what it measured, by database.
+        journals: Of `left`, the journals of nodes: a node takes out of its own what nobody waits for when it ends.
     """
 
     rows: dict[str, int]
     searched: int
     left: list[str]
     trained: dict[str, list[str]] = field(default_factory=dict)
+    journals: list[str] = field(default_factory=list)
 
 
 def forget(root: Path, origin: str, state: Path | None = None) -> Forgotten:
@@ -63,18 +65,21 @@ def forget(root: Path, origin: str, state: Path | None = None) -> Forgotten:
     if not names:
         raise DataError(f"there is no lake at {root}: name the folder that a sink with the driver lake writes to")
     trained: dict[str, list[str]] = {}
+    journals: set[str] = set()
     with turn.alone(root):
         gone = {name: _from_table(Table(place, name, None), name, origin) for name in names}
         searched, left = search(root, origin)
     if state:
         for file in _databases(state):
-            rows, models = _from_database(file, origin)
+            rows, models, is_journal = _from_database(file, origin)
             name = str(file.relative_to(state))
+            journals |= {name, f"{name}-wal"} if is_journal else set()
             gone |= {f"{name}: {table}": count for table, count in rows.items()}
             trained |= {name: models} if models else {}
         more, others = search(state, origin, besides=root)
         searched, left = searched + more, left + others
-    return Forgotten({name: count for name, count in gone.items() if count}, searched, left, trained)
+    gone = {name: count for name, count in gone.items() if count}
+    return Forgotten(gone, searched, left, trained, [one for one in left if one in journals])
 
 
 def search(root: Path, origin: str, besides: Path | None = None) -> tuple[int, list[str]]:
@@ -119,8 +124,8 @@ def _databases(state: Path) -> list[Path]:
     return found
 
 
-def _from_database(file: Path, origin: str) -> tuple[dict[str, int], list[str]]:
-    """Rows that left it, by table, and models that were trained on what the origin measured."""
+def _from_database(file: Path, origin: str) -> tuple[dict[str, int], list[str], bool]:
+    """Rows that left it, by table, models that were trained on what the origin measured, and whether it is the journal of a node."""
     try:
         with closing(sqlite3.connect(file, timeout=_PATIENCE_S, isolation_level=None)) as base:
             tables = [name for (name,) in base.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
@@ -139,7 +144,7 @@ def _from_database(file: Path, origin: str) -> tuple[dict[str, int], list[str]]:
             end_s = time.monotonic() + _PATIENCE_S
             while not _truncated(base) and time.monotonic() < end_s:
                 time.sleep(_AGAIN_S)
-            return rows, models
+            return rows, models, "host_entries" in tables
     except sqlite3.Error as error:
         raise DataError(f"{file} cannot be written ({error}): end the node that has it open, and forget again") from error
 

@@ -10,13 +10,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from eddy.errors import EddyError, LinkTimeout, SettingError
+from eddy.errors import EddyError, LinkTimeout, SettingError, StorageFull
 from eddy.fabric.mesh import Mesh
 from eddy.kernel.assignment import HUB
 from eddy.kernel.charter import Charter, unsigned
@@ -83,6 +84,11 @@ class Node:
                 self._near.append((to, data))
             else:
                 self._mesh.send(to, data)
+
+    def rest(self) -> None:
+        """A last turn: with it the journal lets go of what nobody waits for any more, since it may be long until the next one."""
+        self.host.checkpoint = 0
+        self.turn()
 
     def up(self, name: str) -> bool:
         """Whether the driver of a source works here."""
@@ -188,6 +194,8 @@ def serve(
     try:
         while going:
             node.turn()
+        with suppress(StorageFull):  # the journal is as it was
+            node.rest()
     finally:
         node.close()
 

@@ -178,6 +178,21 @@ def check_a_tick_is_an_entry_and_what_is_no_message_is_counted():
     assert following.log_of(1) != following.log_of(2)
 
 
+def check_a_host_that_is_told_to_sums_its_journal_up():
+    world = World()
+    world.assign(1, "a", ["a"], ["a", "b"])
+    for some in rows():
+        world.source.keep(0, some)
+    world.run(45)
+    for name, host in world.hosts.items():
+        kept = world.journals[name].kept["grow"]
+        assert kept[2]
+        host.checkpoint = 0
+        host.poll(world.now)
+        assert kept[2] == []
+        assert world.start(name).replica("grow").snapshot() == host.replica("grow").snapshot() == kept[1]
+
+
 def check_a_follower_is_given_the_snapshot_its_end_and_the_entries_since():
     join = joining.Join("hourly", 3, 7, lambda: b"snapshot", 5, 400)
     join.keep(b"entry")
