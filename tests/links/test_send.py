@@ -27,6 +27,7 @@ from eddy.links.rows import messages, rows
 from eddy.links.send import sender
 from eddy.links.websocket import WebSocket
 
+HERE = Path(__file__).parent
 TOKEN = "0123456789abcdef"
 CELLS = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**15), 10**15))
 
@@ -160,6 +161,52 @@ def test_a_node_answers_over_mqtt_5(mosquitto: int, node: Callable[[Any], Node])
     way.close()
     assert (way.kept, way.promise) == (50, "node")
     assert kept.values == [{"from": "plant/a", "value": number} for number in range(50)]
+
+
+@pytest.mark.slow
+def test_a_broker_that_knows_an_older_mqtt_only_is_told_with_the_way_out() -> None:
+    port = free_port()
+    with subprocess.Popen([sys.executable, HERE / "broker.py", str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout and process.stdout.readline() == b"up\n"
+        try:
+            with pytest.raises(LinkLost, match=r"Unsupported protocol version; if it knows MQTT 3\.1\.1 only, add --mqtt-version 4"):
+                sender(f"mqtt://127.0.0.1:{port}", "a")
+            sender(f"mqtt://127.0.0.1:{port}", "a", 4).close()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("answer", "version", "told"),
+    [
+        (b"", 5, "has gone: .*; if it knows MQTT 3.1.1 only, add --mqtt-version 4$"),  # it just closes
+        (b"\x20\x02\x00\x01", 5, "refuses us: .*; if it knows MQTT 3.1.1 only, add --mqtt-version 4$"),
+        (b"\x20\x02\x00\x00", 5, "; if it knows MQTT 3.1.1 only, add --mqtt-version 4$"),  # which is no answer of MQTT 5
+        (b"\x20\x03\x00\x87\x00", 5, "refuses us: Not authorized; see whom it lets in$"),
+        (b"\x20\x02\x00\x05", 4, "refuses us: Not authorized; see whom it lets in$"),
+        (b"", 4, "has gone: .*; see its log$"),
+    ],
+)
+def test_what_a_broker_says_instead_of_letting_us_in_is_told(answer: bytes, version: int, told: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+
+        def serve() -> None:
+            connection, _ = broker.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        thread = Thread(target=serve)
+        thread.start()
+        with pytest.raises(LinkLost, match=told):
+            sender(f"mqtt://127.0.0.1:{broker.getsockname()[1]}", "a", version)
+        thread.join()
+
+
+@pytest.mark.slow
+def test_a_broker_that_does_not_answer_is_told_with_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker, pytest.raises(LinkError, match=r"has not answered: .* --mqtt-version 4$"):
+        sender(f"mqtt://127.0.0.1:{broker.getsockname()[1]}", "a", patience_s=0.2)
 
 
 @pytest.mark.slow

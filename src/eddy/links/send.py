@@ -22,6 +22,7 @@ from eddy.links.mqtt import broker_address
 INFLIGHT = 64
 """Messages on their way, at most."""
 
+_OLDER = "if it knows MQTT 3.1.1 only, add --mqtt-version 4"
 _AGAIN = (429, 503)
 _PAUSE_S = 0.5
 
@@ -219,6 +220,7 @@ class _Published(Counting):
         self._topic, self._inflight, self._patience_s = topic, inflight, patience_s
         self._answers = f"eddy/receipts/{uuid.uuid4().hex}"
         self._waiting, self._ready, self._fault = 0, False, ""
+        self._way_out = _OLDER if version == 5 else "see its log"  # while it has not let us in
         self._changed = Condition()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version), reconnect_on_failure=False)
         if address.username:
@@ -239,10 +241,11 @@ class _Published(Counting):
             raise LinkLost(f"{self._where} cannot be reached ({error.strerror or type(error).__name__}): does it run there?") from None
         self._client.loop_start()
         try:
-            self._wait(lambda: self._ready, "has not answered; one that knows MQTT 3.1.1 only needs version 4")
+            self._wait(lambda: self._ready, f"has not answered: {self._way_out}")
         except BaseException:
             self.close()
             raise
+        self._way_out = ""
 
     def send(self, body: bytes) -> None:
         self._wait(lambda: self._waiting < self._inflight, "or nobody behind it has answered: does a source subscribe to that topic?")
@@ -269,6 +272,8 @@ class _Published(Counting):
 
     def _connected(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
+            if reason != "Unsupported protocol version":
+                self._way_out = "see whom it lets in"
             self._change(fault=f"refuses us: {reason}")
         elif self.promise == "broker":
             self._change(ready=True)
@@ -293,7 +298,8 @@ class _Published(Counting):
                 kept = self.kept
                 self._changed.wait_for(lambda: holds() or self._fault, self._patience_s)
             if self._fault:
-                raise LinkLost(f"{self._where} {self._fault}; of {self._waiting} messages it is not known whether they are kept")
+                unknown = f"of {self._waiting} messages it is not known whether they are kept"
+                raise LinkLost(f"{self._where} {self._fault}; {self._way_out or unknown}")
             if not holds():
                 raise LinkTimeout(f"within {self._patience_s:g} s {self._where} {otherwise}")
 
