@@ -7,7 +7,7 @@ import struct as binary
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from eddy.errors import SettingError, ToolMissing, Undecodable
 from eddy.kernel.codec import encode
@@ -18,6 +18,9 @@ FORMATS = ("json", "senml", "senml-cbor", "cbor", "csv", "raw")
 WHOLE = "."
 """The path to everything."""
 
+SAMPLES = 65536
+"""In one message, at most."""
+
 SHOWN_BYTES = 4096
 """Of a message that cannot be decoded, so much is kept."""
 
@@ -25,7 +28,6 @@ _BOM = b"\xef\xbb\xbf"
 _NESTED = 64  # containers inside each other, of CBOR that is parsed at all
 _NAME = re.compile(r'"[ \t\r\n]*:')  # ends each name, and may be in a text, too
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "?")
-_SAMPLES = 65536  # in one message, at most
 
 Tree = Any  # what a parser gives
 
@@ -44,6 +46,20 @@ class Reading(NamedTuple):
     origin: str | None
     value: Any
     key: Any = None
+
+
+class Decoder(Protocol):
+    """From the bytes of a message to samples.
+
+    Attributes:
+        unique: Whether samples have a key.
+    """
+
+    @property
+    def unique(self) -> bool: ...
+
+    def decode(self, payload: bytes, now_ns: int = 0, sender: str | None = None) -> list[Reading]:
+        """The samples of a message of a sender, taken in now; raises Undecodable, and no sample of it is used."""
 
 
 class Form:
@@ -114,12 +130,13 @@ class Form:
         """Bytes of a record of `raw`; 0 of everything else."""
         return self._struct.size if self._struct else 0
 
-    def decode(self, payload: bytes, now_ns: int = 0) -> list[Reading]:
+    def decode(self, payload: bytes, now_ns: int = 0, sender: str | None = None) -> list[Reading]:
         """The samples of a message.
 
         Args:
             payload: The message.
             now_ns: What relative times are counted from.
+            sender: Ignored: a message says itself what it holds.
 
         Raises:
             Undecodable: It is not in this form, or what it holds cannot be stored; no sample of it is used.
@@ -128,8 +145,8 @@ class Form:
         if self._format.startswith("senml"):
             return list(self._senml(payload, now_ns, plain))
         found = self._trees(payload)
-        if len(found) > _SAMPLES:
-            raise Undecodable(f"the message holds {len(found)} samples: send at most {_SAMPLES} at once")
+        if len(found) > SAMPLES:
+            raise Undecodable(f"the message holds {len(found)} samples: send at most {SAMPLES} at once")
         if len(found) == 1:
             return [self.reading(found[0], plain)]
         return [self.reading(tree, plain, f"sample {n}: ") for n, tree in enumerate(found)]
@@ -171,7 +188,7 @@ class Form:
         pack = _parse_json(payload) if self._cbor is None else self._cbor(payload)
         for n, (at, name, found) in enumerate(senml.resolve(pack, now_ns)):
             value = plain.value(found, f"record {n}")
-            yield Reading(at, name, value, self._digest(at, name, value) if self._unique else None)
+            yield Reading(at, name, value, digest(at, name, value) if self._unique else None)
 
     def _lines(self, payload: bytes) -> Iterator[list[str]]:
         try:
@@ -198,7 +215,7 @@ class Form:
 
     def _key(self, tree: Tree, at: int | None, origin: str | None, value: Any, before: str) -> Any:
         if self._unique == WHOLE:
-            return self._digest(at, origin, value)
+            return digest(at, origin, value)
         key = _pick(tree, self._unique, before)
         if isinstance(key, Decimal | float):
             key = str(key)
@@ -206,8 +223,10 @@ class Form:
             raise Undecodable(f"{before}{self._unique} is a list or map: a key is text, bytes or a whole number")
         return Plain(1).value(key, before + self._unique)
 
-    def _digest(self, at: int | None, origin: str | None, value: Any) -> bytes:
-        return sha256(encode([at, origin, value])).digest()[:16]
+
+def digest(at: int | None, origin: str | None, value: Any) -> bytes:
+    """The key of a sample that has none but all of it."""
+    return sha256(encode([at, origin, value])).digest()[:16]
 
 
 def quarantined(payload: bytes, reason: str, origin: str | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from threading import Condition
 from typing import Any
 
 from eddy.errors import Undecodable
-from eddy.links.decoders import Form, quarantined
+from eddy.links.decoders import Decoder, quarantined
 from eddy.links.origins import Names
 from eddy.links.senders import Senders, shown
 
@@ -163,7 +163,7 @@ class Opened:
         quarantined: Messages that could not be decoded, and samples of who may not send.
     """
 
-    def __init__(self, form: Form, now_ns: Callable[[], int] = time.time_ns, senders: Senders | None = None) -> None:
+    def __init__(self, form: Decoder, now_ns: Callable[[], int] = time.time_ns, senders: Senders | None = None) -> None:
         self._form = form
         self.now_ns = now_ns
         self._senders = None if senders and senders.everybody else senders
@@ -189,7 +189,7 @@ class Opened:
         """
         now_ns = self.now_ns()
         try:
-            readings = self._form.decode(payload, now_ns)
+            readings = self._form.decode(payload, now_ns, sender)
         except Undecodable as error:
             self.quarantined += 1
             return [(now_ns, quarantined(payload, str(error), sender or origin))], [str(error)]

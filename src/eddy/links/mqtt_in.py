@@ -10,12 +10,13 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from eddy.errors import LinkLost, SettingError
-from eddy.links.decoders import Form, quarantined
+from eddy.links.decoders import Decoder, Form, quarantined
 from eddy.links.driver import Home
 from eddy.links.intake import SAMPLES, Intake, Message, Opened, Samples, outcome
 from eddy.links.mqtt import broker_address
 from eddy.links.mqtt_line import Line
 from eddy.links.senders import Senders
+from eddy.links.sparkplug import Sparkplug
 from eddy.security import keyfile
 
 if TYPE_CHECKING:
@@ -52,9 +53,10 @@ class Subscribe:
         timeout_s: How long connecting may take.
         allow, unknown: Who may send; see `eddy.links.senders.Senders`.
         remember: How many keys are remembered, with `unique`.
+        rebirth: Whether edge nodes of Sparkplug are asked for what was missed of them.
         resume: Ignored: the broker knows what was acknowledged.
         home: Of the node.
-        form: How a message is written; see `eddy.links.decoders.Form`.
+        form: How a message is written; see `eddy.links.decoders.Form`, and `eddy.links.sparkplug.Sparkplug` for `format: sparkplug`.
 
     Raises:
         SettingError: No such address, topic or version.
@@ -82,6 +84,7 @@ class Subscribe:
         allow: str | Sequence[str] = (),
         unknown: str | None = None,
         remember: int = 0,
+        rebirth: bool = True,
         resume: int = 0,
         home: Home | None = None,
         **form: Any,
@@ -94,7 +97,9 @@ class Subscribe:
         self._many = any(sign in one for one in self._topics for sign in "+#")
         self._largest = largest
         self._senders = Senders(allow, unknown, home)
-        self._opened = Opened(Form(**form), senders=self._senders)
+        sparkplug = form.get("format") == "sparkplug"
+        decoder: Decoder = Sparkplug(ask=self._command if rebirth else None, **form) if sparkplug else Form(**form)
+        self._opened = Opened(decoder, senders=self._senders)
         self._intake = Intake(self._confirm, queue)
         self.counts = self._intake.counts
         self._closed = False
@@ -103,6 +108,7 @@ class Subscribe:
         self._line: Line | None = None
         self._owed: deque[tuple[int, int, int | None]] = deque()  # to be acknowledged, in order: message, quality, its receipt
         self._told: set[int] = set()  # receipts that are with the broker
+        self._commands: set[int] = set()  # that are no receipts, and not with it yet
         self._ready, self._refusal = Event(), ""
         name = client or _name(home, to, self._topics)
         self._client = self._new_client(name)
@@ -240,8 +246,15 @@ class Subscribe:
         self._settle()
 
     def _published(self, client: "Client", userdata: Any, mid: int, reason: Any, properties: Any) -> None:
+        if mid in self._commands:
+            self._commands.remove(mid)
+            return
         self._told.add(mid)
         self._settle()
+
+    def _command(self, topic: str, payload: bytes) -> None:
+        """While a message is opened, so on the thread of the connection, which writes it afterwards."""
+        self._commands.add(self._client.publish(topic, payload).mid)
 
     def _settle(self) -> None:
         while self._owed and (self._owed[0][2] is None or self._owed[0][2] in self._told):

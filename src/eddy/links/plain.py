@@ -80,17 +80,20 @@ class Plain:
 
     Args:
         scale: Counts per unit, of every number; None: numbers are whole.
+
+    Attributes:
+        size: Bytes of all values so far, or a few more.
     """
 
     def __init__(self, scale: int | None) -> None:
         self._whole = scale is None
         self._scale = scale or 1
-        self._size = 0
+        self.size = 0
         self._end = 0
 
     def value(self, value: Any, where: str = "") -> Any:
         """The value of one sample; raises Undecodable with the path to what cannot be stored."""
-        self._end = self._size + SAMPLE_BYTES
+        self._end = self.size + SAMPLE_BYTES
         return self._plain(value, where, DEPTH)
 
     def _plain(self, value: Any, where: str, depth: int) -> Any:
@@ -138,10 +141,10 @@ class Plain:
         return value
 
     def _grow(self, size: int, where: str) -> None:
-        self._size += size
-        if self._size > self._end:
+        self.size += size
+        if self.size > self._end:
             raise Undecodable(f"{_at(where)} makes a sample larger than {SAMPLE_BYTES} bytes: send less at once, or more of them")
-        if self._size > MESSAGE_BYTES:
+        if self.size > MESSAGE_BYTES:
             raise Undecodable(f"the message holds more than {MESSAGE_BYTES} bytes of values")
 
 
