@@ -166,6 +166,42 @@ def test_sound_tiers_are_read() -> None:
     assert parse(APP.replace("models:\n", TIERS + "models:\n"), "a.yaml").sinks["lake"].model_dump(by_alias=True)["cold"]["every"] == "1h"
 
 
+PLANT = """\
+app: plant
+nodes: {gw: {tier: gateway}}
+sources:
+  line: {at: gw, driver: mqtt, format: sparkplug, to: "mqtt://b", topic: "spBv1.0/#", value: a/b, scale: 10, unique: ., rebirth: false}
+sinks: {record: {from: line, driver: log, file: a}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "instead", "code", "reason", "way_out"),
+    [
+        *(
+            ("value: a/b", f"{field}: ^{value}", "E136",
+             f"'{field}' is nothing of Sparkplug: its messages say themselves what they hold", "leave it out")
+            for field, value in [("items", "a"), ("time", "at"), ("time_unit", "s"), ("origin", "who"), ("columns", "[a]"),
+                                 ("delimiter", ";"), ("decimal", "x"), ("struct", "<h")]
+        ),
+        ("unique: .", "unique: ^id", "E136", "messages of Sparkplug have no keys", "write 'unique: .', or leave it out"),
+        ('"spBv1.0/#"', '^["a", "$share/g/spBv1.0/#"]', "E136", "of a shared subscription each hears a part, births or data",
+         "subscribe to the topics themselves"),
+        ('format: sparkplug, to: "mqtt://b", topic: "spBv1.0/#", value: a/b, scale: 10, unique: ., rebirth: false',
+         'to: "mqtt://b", topic: a, rebirth: ^true', "E136", "only who speaks Sparkplug is asked for a rebirth",
+         "leave it out, or write 'format: sparkplug'"),
+        ("format: sparkplug", "format: ^sparkplugg", "E113", "'sparkplugg' is not known as 'format'", "did you mean 'sparkplug'?"),
+        ('driver: mqtt, format: sparkplug, to: "mqtt://b", topic: "spBv1.0/#"',
+         'driver: http, listen: "127.0.0.1:1", format: ^sparkplug', "E113", "'sparkplug' is not known as 'format'",
+         "choose one of json, senml, senml-cbor, cbor, csv, raw"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_with_sparkplug_is_told(wrong: str, instead: str, code: str, reason: str, way_out: str) -> None:
+    assert PLANT.count(wrong) == 1 and parse(PLANT, "a.yaml")
+    before, _, after = PLANT.replace(wrong, instead).partition("^")
+    assert problems(before + after)[0] == (f"4:{len(before) - before.rfind(chr(10))}", code, reason, way_out)
+
+
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
     [

@@ -224,6 +224,7 @@ class Subscribe(_Bounded):
     """Messages of an MQTT broker, acknowledged when they are kept.
 
     Attributes:
+        format: Also `sparkplug`; see `eddy.links.sparkplug.Sparkplug`.
         to: The broker.
         topic: What to subscribe to, one or several.
         version: 5, or 4 for MQTT 3.1.1.
@@ -232,11 +233,13 @@ class Subscribe(_Bounded):
         inflight: Messages ahead of acknowledgements.
         ca: Whom to trust, PEM.
         broker: `embedded` starts one within the node.
+        rebirth: Whether edge nodes of Sparkplug are asked for what was missed of them.
         copies: Replicas on other nodes, in step; one of them takes over the session when the node ends.
     """
 
     program = ("eddy.links.mqtt_in", "Subscribe")
     driver: Literal["mqtt"]
+    format: Literal["json", "senml", "senml-cbor", "cbor", "csv", "raw", "sparkplug"] = "json"  # type: ignore[assignment]  # one more
     to: str = Field(min_length=1)
     topic: Annotated[Columns, Field(min_length=1)]
     version: Literal[4, 5] = 5
@@ -245,7 +248,31 @@ class Subscribe(_Bounded):
     inflight: int = Field(default=4096, ge=1, le=65535)
     ca: str | None = None
     broker: Literal["embedded"] | None = None
+    rebirth: bool = True
     copies: Literal[0, 1, 2] = 0
+
+    @field_validator("items", "time", "time_unit", "origin", "unique", "columns", "delimiter", "decimal", "struct", "topic")
+    @classmethod
+    def _goes_with_sparkplug(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("format") == "sparkplug":
+            match info.field_name:
+                case "topic":
+                    if any(one.startswith("$share/") for one in value):
+                        way_out = "subscribe to the topics themselves"
+                        raise Invalid("E136", "of a shared subscription each hears a part, births or data", way_out)
+                case "unique":
+                    if value not in ("", "."):
+                        raise Invalid("E136", "messages of Sparkplug have no keys", "write 'unique: .', or leave it out")
+                case name:
+                    raise Invalid("E136", f"'{name}' is nothing of Sparkplug: its messages say themselves what they hold", "leave it out")
+        return value
+
+    @field_validator("rebirth")
+    @classmethod
+    def _is_of_sparkplug(cls, rebirth: bool, info: ValidationInfo) -> bool:
+        if info.data.get("format", "sparkplug") != "sparkplug":
+            raise Invalid("E136", "only who speaks Sparkplug is asked for a rebirth", "leave it out, or write 'format: sparkplug'")
+        return rebirth
 
 
 class Consume(_Sent):
