@@ -54,6 +54,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "csv": {"format": "csv", "columns": ["at", "temp", "who"], **PATHS},
     "raw": {"format": "raw", "struct": "<dhB", "columns": ["at", "temp", "who"], **PATHS},
 }
+PUBLISHED = {**FORMS, "sparkplug": {"format": "sparkplug", "scale": 10}}
+"""What comes over MQTT."""
+
 PACK = [{"bn": "urn:dev:ow:10e2073a01080063:", "bt": 1.7e9, "n": "temp", "v": 23.5}, {"n": "on", "vb": True}, {"n": "x", "vs": "y", "t": 1}]
 VALID: dict[str, list[bytes]] = {
     "json": [b'{"temp": 20.5, "tags": ["a", 1]}', b"[1, 2, 3.75]", b'"warm"', b"1\n2\n3", b'{"a": {"b": [1, {"c": null}]}}', b"true"],
@@ -64,6 +67,14 @@ VALID: dict[str, list[bytes]] = {
     "cbor": [cbor2.dumps(value) for value in ({"t": [1, 2.5, "x"]}, [1, -2, 2**40], b"raw", {"a": {"b": None}})],
     "csv": [b"1700000000,20.5,a\n1700000001,,b\n", b"2024-01-01T00:00:00Z,1,c"],
     "raw": [bytes(8) + b"\x01\x02\x03", (bytes(8) + b"\xff\x7f\x09") * 3],
+    "sparkplug": [  # written by Eclipse Tahu: a birth, what comes by its aliases, and an array, a text and a data set
+        bytes.fromhex("0880d095ffbc3112150a03686f7410011880d095ffbc312009650000a44112110a026f6e10021880d095ffbc31200b70011800"),
+        bytes.fromhex("0880d095ffbc31121010011880d095ffbc312009656666aa41120d10021880d095ffbc31200b70001801"),
+        bytes.fromhex(
+            "0880d095ffbc3112100a016e1880d095ffbc31200250fdff03120f0a01731880d095ffbc31200c7a0178120c0a016120178201040100feff"
+            "12230a01741880d095ffbc3120108a01140801120163180a220b0a0921000000000000f83f"
+        ),
+    ],
 }
 NESTED = b"[" * 100_000
 HOSTILE = [
@@ -214,11 +225,13 @@ class Gateway:
                 self.ports[name] = int(free_endpoint("tcp").rpartition(":")[2])
                 self.place(name, [f"eddy.links.{way}", driver, {"listen": f"127.0.0.1:{self.ports[name]}", **options}])
                 names.append(name)
-            if broker:
-                name = f"mqtt-{form}"
-                where = {"to": f"mqtt://127.0.0.1:{broker}", "topic": f"{form}/#", "session_ms": 0, "client": form}
-                self.place(name, ["eddy.links.mqtt_in", "Subscribe", {**where, **options}])
-                names.append(name)
+        for form, options in PUBLISHED.items() if broker else ():
+            name = f"mqtt-{form}"
+            where = {"to": f"mqtt://127.0.0.1:{broker}", "topic": f"{form}/#", "session_ms": 0, "client": form}
+            if form == "sparkplug":
+                where["topic"] = ["spBv1.0/#", "sparkplug/#"]
+            self.place(name, ["eddy.links.mqtt_in", "Subscribe", {**where, **options}])
+            names.append(name)
         self.place("folder", ["eddy.links.folder", "Folder", {"folder": str(self.incoming), "time": "at", "value": "temp", "scale": 10}])
         charter = Charter(
             "lake",
@@ -367,6 +380,25 @@ def typed(name: str, terminal: int, messages: list[bytes]) -> list[Answer]:
 
 TOPICS = ("a", "a/b", " ", "//", "ä/日本", "a" * 300, "a;b=c{}", "'; DROP TABLE", "../..", "$x", "\u202e")
 
+SAID = (
+    "NBIRTH/edge",
+    "NDATA/edge",
+    "DBIRTH/edge/a",
+    "DDATA/edge/a",
+    "NDATA/edge",
+    "DDEATH/edge/a",
+    "NCMD/edge",
+    "NDEATH/edge",
+    "DDATA/x/ä",
+)
+
+
+def topic(form: str, number: int) -> str:
+    """Of the n-th message."""
+    if form == "sparkplug" and number % 10:
+        return f"spBv1.0/plant/{SAID[number // 10 % len(SAID)]}"
+    return f"{form}/{TOPICS[number % len(TOPICS)]}"
+
 
 def published(port: int, messages: list[tuple[str, bytes]]) -> list[Answer]:
     """With a receipt for each."""
@@ -383,7 +415,7 @@ def published(port: int, messages: list[tuple[str, bytes]]) -> list[Answer]:
     for number, (form, payload) in enumerate(messages):
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.ResponseTopic, properties.CorrelationData = "receipts", str(number).encode()
-        client.publish(f"{form}/{TOPICS[number % len(TOPICS)]}", payload, 1, properties=properties)
+        client.publish(topic(form, number), payload, 1, properties=properties)
     out = []
     for _ in messages:
         receipt = heard.get(timeout=60)
@@ -418,7 +450,7 @@ def campaign(gateway: Gateway, broker: int, count: int) -> None:
     http_ = {form: [chance.message(form) for _ in range(each)] for form in FORMS}
     socket_ = {form: [*HOSTILE, *(chance.message(form) for _ in range(each))] for form in FORMS}
     typed_ = {form: [*HOSTILE, *(chance.message(form) for _ in range(each))] for form in SERIAL}
-    mqtt_ = [(form, chance.message(form)) for _ in range(each) for form in FORMS] if broker else []
+    mqtt_ = [(form, chance.message(form)) for _ in range(each) for form in PUBLISHED] if broker else []
     gateway.until(lambda: all(gateway.node._drivers.up(name) for name in gateway.names))
     in_file = filed(gateway.incoming, [*HOSTILE, *(chance.message("csv") for _ in range(each))])
     answers: list[Answer] = []
