@@ -93,15 +93,17 @@ def test_a_negative_number_may_fill_the_field_that_carries_it(kind: str, number:
     assert of(raw(KINDS[kind], **carried)) == of(raw(KINDS[kind], long_value=long)) == number
 
 
-@given(st.integers(-(10**6) + 1, 10**6 - 1), st.integers(0, 6))
+@given(st.integers(-(10**6) + 1, 10**6 - 1), st.integers(-4, 6))
 @example(213, 1)
+@example(859040, -4)  # whose nearest float is another number of seven digits
 def test_a_float_of_six_digits_is_the_decimal_that_was_meant(digits: int, point: int) -> None:
-    number = float(Decimal(digits).scaleb(-point))
-    assert of(raw(KINDS["Float"], float_value=number), scale=10**point) == digits
-    assert of(raw(30, bytes_value=tahu.convert_to_packed_float_array([number])), scale=10**point) == [digits]
+    number, scale = float(Decimal(digits).scaleb(-point)), 10 ** (max(point, 0) + 3)
+    assert of(raw(KINDS["Float"], float_value=number), scale=scale) == Decimal(digits).scaleb(-point) * scale
+    assert of(raw(30, bytes_value=tahu.convert_to_packed_float_array([number])), scale=scale) == [Decimal(digits).scaleb(-point) * scale]
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(120890.8359375)  # takes nine
 def test_the_shortest_decimal_of_a_float_is_that_very_float(number: float) -> None:
     text = sparkplug_payload.shortest(number)
     assert struct.pack("<f", float(text)) == struct.pack("<f", number) and len(Decimal(text).as_tuple().digits) <= 9
@@ -393,6 +395,20 @@ def test_a_metric_without_its_datatype_is_not_guessed() -> None:
         asked.decoder.decode(made.SerializeToString(), NOON, NDATA)
 
 
+def test_what_is_null_needs_no_datatype() -> None:
+    assert [
+        one.value for one in Sparkplug().decode(bytes(tahu.Payload(metrics=[{"name": "a", "is_null": True}]).SerializeToString()), 0, NDATA)
+    ] == [{"a": None}]
+
+
+def test_a_name_that_is_too_long_is_not_remembered() -> None:
+    asked = Asked()
+    with pytest.raises(Undecodable, match="a metric of plant/press has a name of 1025 characters"):
+        asked.hear(NBIRTH, ("x" * 1025, 1, "Int8", 1, 1))
+    with pytest.raises(Undecodable, match="alias 1 of plant/press is not known"):
+        asked.hear(NDATA, (None, 1, "Int8", 1, 1))
+
+
 def test_nobody_is_asked_where_that_is_not_wanted() -> None:
     decoder = Sparkplug()
     with pytest.raises(Undecodable, match="alias 9"):
@@ -436,6 +452,7 @@ def test_what_is_remembered_is_bounded_and_who_was_silent_for_longest_is_forgott
     birth("c", 1)
     assert [knows("a"), knows("c")] == [True, True]
     assert not knows("b")  # which is remembered from now on, so that it is not asked all the time; a is forgotten
+    assert not knows("a")
     birth("c", 4)
     birth("c", 4)  # counts once
     birth("d", 1)
@@ -539,47 +556,71 @@ def test_the_package_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None
         Sparkplug()
 
 
-def test_a_command_is_not_taken_for_a_receipt_that_has_its_number_later(opened: Callable[[Any], Any]) -> None:
-    asks = b"\x08\x00\x01r"  # the property with the response topic
+class Broker:
+    """Says what a test wants, to one driver; a context manager."""
 
-    def packet(connection: socket.socket) -> tuple[int, bytes]:  # all are shorter than 16 KiB
-        kind, size = connection.recv(2, socket.MSG_WAITALL)
+    def __init__(self, opened: Callable[[Any], Any], **options: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+            address = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
+            made = pool.submit(lambda: opened(Subscribe(to=address, topic="spBv1.0/#", format="sparkplug", **options)))
+            self.connection, _ = server.accept()
+            self.connection.settimeout(5)
+            assert self.heard()[0] == 0x10
+            self.connection.sendall(b"\x20\x03\x00\x00\x00")
+            self.connection.sendall(b"\x90\x04" + self.heard()[1][:2] + b"\x00\x01")
+            self.driver = made.result(5)
+
+    def __enter__(self) -> "Broker":
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.driver.close()
+        self.connection.close()
+
+    def heard(self) -> tuple[int, bytes]:
+        """The next packet, which is shorter than 16 KiB: its first byte and its rest."""
+        kind, size = self.connection.recv(2, socket.MSG_WAITALL)
         if size > 127:
-            size += 128 * (connection.recv(1)[0] - 1)
-        return kind, connection.recv(size, socket.MSG_WAITALL) if size else b""
+            size += 128 * (self.connection.recv(1)[0] - 1)
+        return kind, self.connection.recv(size, socket.MSG_WAITALL) if size else b""
 
-    def message(kind: int, number: bytes, properties: bytes) -> bytes:
+    def say(self, kind: int, number: bytes = b"", properties: bytes = b"") -> None:
+        """Data by an alias that is not known, and wait until the driver gives them on."""
         topic = NDATA.encode()
-        body = bytes([0, len(topic)]) + topic + number + bytes([len(properties)]) + properties + b"\x12\x02\x10\x07"  # alias 7
-        return bytes([kind, len(body)]) + body
+        body = (
+            bytes([0, len(topic)])
+            + topic
+            + number
+            + bytes([len(properties)])
+            + properties
+            + payload((None, 7, "Int8", 1, 1)).SerializeToString()
+        )
+        self.connection.sendall(bytes([kind, len(body)]) + body)
+        while not self.driver.read():
+            pass
 
-    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
-        address = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
-        made = pool.submit(lambda: opened(Subscribe(to=address, topic="spBv1.0/#", format="sparkplug")))
-        connection, _ = server.accept()
-        with connection:
-            connection.settimeout(5)
-            assert packet(connection)[0] == 0x10
-            connection.sendall(b"\x20\x03\x00\x00\x00")
-            subscribe = packet(connection)[1]
-            connection.sendall(b"\x90\x04" + subscribe[:2] + b"\x00\x01")
-            driver = made.result(5)
-            before = driver._client._last_mid
-            connection.sendall(message(0x30, b"", b""))
-            kind, command = packet(connection)
-            assert kind == 0x30 and b"spBv1.0/plant/NCMD/press" in command
-            driver._client._last_mid = before  # as it is after 65,535 others
-            connection.sendall(message(0x32, b"\x00\x01", asks))
-            taken: list[Any] = []
-            while len(taken) < 2:
-                taken += driver.read() or []
-            driver.kept(2)
-            kind, receipt = packet(connection)
-            assert kind == 0x32 and receipt.startswith(b"\x00\x01r")
-            connection.settimeout(0.1)
-            with pytest.raises(TimeoutError):
-                packet(connection)
-            connection.settimeout(5)
-            connection.sendall(b"\x40\x02" + receipt[3:5])
-            assert packet(connection) == (0x40, b"\x00\x01")
-            driver.close()
+
+def test_a_command_is_not_taken_for_a_receipt_that_has_its_number_later(opened: Callable[[Any], Any]) -> None:
+    with Broker(opened) as broker:
+        before = broker.driver._client._last_mid
+        broker.say(0x30)
+        kind, command = broker.heard()
+        assert kind == 0x30 and b"spBv1.0/plant/NCMD/press" in command
+        broker.driver._client._last_mid = before  # as it is after 65,535 others
+        broker.say(0x32, b"\x00\x01", b"\x08\x00\x01r")  # the property with the response topic
+        broker.driver.kept(2)
+        kind, receipt = broker.heard()
+        assert kind == 0x32 and receipt.startswith(b"\x00\x01r")
+        broker.connection.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            broker.heard()
+        broker.connection.settimeout(5)
+        broker.connection.sendall(b"\x40\x02" + receipt[3:5])
+        assert broker.heard() == (0x40, b"\x00\x01")
+
+
+def test_a_source_may_be_told_to_ask_nobody(opened: Callable[[Any], Any]) -> None:
+    with Broker(opened, rebirth=False) as broker:
+        broker.say(0x32, b"\x00\x01")
+        broker.driver.kept(1)
+        assert broker.heard() == (0x40, b"\x00\x01")
