@@ -445,8 +445,7 @@ def rows(lake: Path, table: str) -> list[dict[str, Any]]:
 
 def campaign(gateway: Gateway, broker: int, count: int) -> None:
     chance = Chance(count)
-    ways = 3 if broker else 2
-    each = count // len(FORMS) // ways
+    each = count // (2 * len(FORMS) + (len(PUBLISHED) if broker else 0))
     http_ = {form: [chance.message(form) for _ in range(each)] for form in FORMS}
     socket_ = {form: [*HOSTILE, *(chance.message(form) for _ in range(each))] for form in FORMS}
     typed_ = {form: [*HOSTILE, *(chance.message(form) for _ in range(each))] for form in SERIAL}

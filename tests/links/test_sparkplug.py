@@ -79,12 +79,14 @@ SENT: dict[str, st.SearchStrategy[Any]] = {
 
 
 @pytest.mark.parametrize("kind", SENT)
+@settings(deadline=None)
 @given(st.data())
 def test_what_tahu_writes_is_read(kind: str, data: st.DataObject) -> None:
     sent = data.draw(st.none() | SENT[kind])
     assert values(NDATA, ("a/b c", None, kind, sent, 5)) == [{"a/b c": sent}]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SIGNED)), st.integers(-128, 127))
 def test_a_negative_number_may_fill_the_field_that_carries_it(kind: str, number: int) -> None:
     (whole,) = struct.unpack("<I", struct.pack("<i", number))
@@ -93,6 +95,7 @@ def test_a_negative_number_may_fill_the_field_that_carries_it(kind: str, number:
     assert of(raw(KINDS[kind], **carried)) == of(raw(KINDS[kind], long_value=long)) == number
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**6) + 1, 10**6 - 1), st.integers(-4, 6))
 @example(213, 1)
 @example(859040, -4)  # whose nearest float is another number of seven digits
@@ -102,6 +105,7 @@ def test_a_float_of_six_digits_is_the_decimal_that_was_meant(digits: int, point:
     assert of(raw(30, bytes_value=tahu.convert_to_packed_float_array([number])), scale=scale) == [Decimal(digits).scaleb(-point) * scale]
 
 
+@settings(deadline=None)
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 @example(120890.8359375)  # takes nine
 def test_the_shortest_decimal_of_a_float_is_that_very_float(number: float) -> None:
@@ -131,6 +135,7 @@ PACKED = {
 
 
 @pytest.mark.parametrize("datatype", PACKED)
+@settings(deadline=None)
 @given(st.data())
 def test_arrays_that_tahu_packs_are_lists(datatype: int, data: st.DataObject) -> None:
     numbers = data.draw(st.lists(SENT[list(KINDS)[1 + (datatype - 22)] if datatype < 30 else "Int32"], max_size=20))
@@ -513,8 +518,8 @@ whatever = st.one_of(payloads, st.binary(max_size=60), st.builds(damaged, payloa
 
 
 @pytest.mark.parametrize("form", [{"scale": 10, "unique": "."}, {"value": "a"}, {}], ids=str)
-@given(messages=st.lists(st.tuples(st.sampled_from(TOPICS), whatever), min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
+@given(messages=st.lists(st.tuples(st.sampled_from(TOPICS), whatever), min_size=1, max_size=4))
 def test_any_bytes_are_samples_that_a_log_can_hold_or_told_to_be_none(form: dict[str, Any], messages: list[tuple[str, bytes]]) -> None:
     asked = Asked(**form)
     opened = Opened(asked.decoder, lambda: NOON)

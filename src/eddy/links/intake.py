@@ -182,8 +182,8 @@ class Opened:
         Args:
             payload: The message.
             origin: Who measured samples that do not say so.
-            sender: Who sent it, for what goes to quarantine; `origin` without. It counts as the origin of samples that have none when it is
-                looked at who may send.
+            sender: Who sent it, for what goes to quarantine, where `origin` stands for it, and for the decoder. It counts as the origin of
+                samples that have none when it is looked at who may send.
             speaks_for: Whose samples this sender may bring; all when None.
             resent: It has been sent before.
         """
