@@ -23,7 +23,7 @@ sources:
   heat: {at: gw, driver: http, listen: "127.0.0.1:1", value: t, origin: id, scale: 10, unit: Cel}
 functions:
   mean: {use: mean, from: heat, over: 1m}
-  hot: {use: alarm, from: mean, raise: value > 800, clear: value < 750}
+  hot: {use: alarm, from: mean, raise: value > 80, clear: value < 75}
 sinks:
   lake: {from: [heat, hot], at: gw, driver: lake}
 """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eddy.spec.conditions import called, parse
+from eddy.spec.conditions import as_written, called, parse
 from eddy.spec.diagnostics import Invalid
 
 OPERATORS = ["<", "<=", ">", ">=", "==", "!="]
@@ -50,7 +50,7 @@ def test_calls_are_for_adaptations_only() -> None:
         ("value > 1 value < 2", 10, "the condition ends here, before 'value'"),
         ("value > 1 for 3x", 15, "'x' is no unit of a duration"),
         ("value > 1 for 0s", 14, "'0s' is no whole number of milliseconds"),
-        ("value > 1.2345", 8, "more than three decimals, before '1.2345'"),
+        ("value > 1.2345", 8, "finer than 0.001, before '1.2345'"),
         ("anomly in 5 of 6 windows", 0, "'anomly' is not counted"),
         ("anomaly in 7 of 6 windows", 16, "7 of 6 cannot be met"),
         ("anomaly in 5 of 6 widows", 18, "'windows' or 'samples' is missing, before 'widows'"),
@@ -62,7 +62,7 @@ def test_calls_are_for_adaptations_only() -> None:
 )
 def test_what_is_wrong_is_told_at_its_column(text: str, column: int, reason: str) -> None:
     with pytest.raises(Invalid) as told:
-        parse(text)
+        parse(text, known=as_written)
     assert (told.value.column, told.value.reason, told.value.code) == (column, reason, "E123")
     assert told.value.way_out
 

@@ -16,10 +16,11 @@ functions:
   warm: {use: filter, from: temperature, when: value > 20}
   mean: {use: mean, from: temperature, over: 1m}
   high: {use: rule, from: mean, when: value > 30}
-  hot: {use: alarm, from: [warm, mean], raise: value > 3000 for 1m}
+  hot: {use: alarm, from: [warm, mean], raise: value > 30 for 1m}
 sinks:
   lake: {from: [warm, mean, high], at: gw, driver: lake}
 """
+CELLAR = "  cellar: {at: gw, driver: http, listen: '127.0.0.1:2', value: t, scale: 100, unit: Cel}\nfunctions:"
 
 
 def test_a_source_tells_units_of_its_fields_and_its_scale() -> None:
@@ -56,10 +57,19 @@ def test_means_and_filters_are_in_the_unit_and_scale_of_their_source() -> None:
     assert described(app, "high")["kind"] == "decided"
 
 
+def test_what_several_inputs_are_alike_in_is_known_of_what_passes_them_on() -> None:
+    other = MEANS.replace("functions:", CELLAR)
+    of_both = other.replace("warm: {use: filter, from: temperature", "warm: {use: filter, from: [temperature, cellar]")
+    assert described(parse(of_both), "warm") == {"private": "gateway", "unit": "Cel", "scale": "100"}  # not the range of the one alone
+    again = MEANS.replace("high: {use: rule, from: mean", "later: {use: mean, from: mean, over: 1h}\n  high: {use: rule, from: later")
+    assert described(parse(again), "later") == described(parse(again), "mean")
+
+
 def test_the_value_of_an_alarm_is_in_the_unit_and_scale_of_what_it_compares() -> None:
     assert described(parse(MEANS), "hot") == {**{"private": "gateway", "kind": "decided"}, "per": {"value": 100}, "units": {"value": "Cel"}}
-    more = MEANS.replace("from: [warm, mean], raise: value > 3000 for 1m", "from: [mean, high], raise: value > 3000")
-    assert "per" not in described(parse(more), "hot")  # they differ in it
+    other = MEANS.replace("functions:", CELLAR.replace("Cel", "K"))
+    more = described(parse(other.replace("from: [warm, mean]", "from: [mean, cellar]")), "hot")
+    assert more["per"] == {"value": 100} and "units" not in more  # they differ in that
     text = (Path(__file__).parents[2] / "examples" / "fleet" / "eddy.yaml").read_text()
     loud = text.replace("sinks:\n", "  loud: {use: alarm, from: features, raise: 'value[1] > 5', releases: gateway}\n\nsinks:\n")
     assert {what: described(parse(loud), "loud")[what] for what in ("per", "units")} == {"per": {"value": 16_000}, "units": {"value": "gn"}}

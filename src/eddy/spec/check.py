@@ -7,9 +7,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from eddy.spec import conditions, own, phrases
-from eddy.spec.catalog import Judge, Model, Simulated
-from eddy.spec.described import columns
-from eddy.spec.diagnostics import Finding, did_you_mean
+from eddy.spec.catalog import Alarm, Filter, Judge, Model, Rule, Simulated
+from eddy.spec.described import columns, numbers
+from eddy.spec.diagnostics import Finding, Invalid, did_you_mean
 from eddy.spec.instances import ends, expand, nodes, pairs
 from eddy.spec.model import App
 from eddy.spec.vocabulary import LEVELS
@@ -46,7 +46,7 @@ class Known:
 
 def check(app: App, declared: Known) -> list[Finding]:
     """Everything that is wrong with what names mean, step by step."""
-    steps = (_twice, _inputs, _places, _rates, _company, _models, _cycles, _links, _reach, _adaptations, _verifications)
+    steps = (_twice, _inputs, _places, _rates, _company, _models, _conditions, _cycles, _links, _reach, _adaptations, _verifications)
     findings = [finding for step in steps for finding in step(app, declared)]
     return findings + expand(app)[1] + list(own.check(app))
 
@@ -129,6 +129,20 @@ def _models(app: App, declared: Known) -> Findings:
             reason = f"what the rows hold that '{name}' takes in is not known"
             way_out = "let it take in one features function, or name the columns with 'features:'"
             yield Finding(("functions", name, "from"), "E136", reason, way_out)
+
+
+def _conditions(app: App, declared: Known) -> Findings:
+    """What conditions compare is the same number in all that comes in, and its unit is known."""
+    for name, function in app.functions.items():
+        if not isinstance(function, Alarm | Filter | Rule) or any(one not in {*app.sources, *app.functions} for one in function.inputs):
+            continue
+        for field in ("when", "clear"):
+            try:
+                if text := getattr(function, field, None):
+                    conditions.parse(text, known=numbers(app, function))
+            except Invalid as error:
+                path = ("functions", name, type(function).model_fields[field].alias or field)
+                yield Finding(path, error.code, error.reason, error.way_out, column=error.column)
 
 
 def _cycles(app: App, declared: Known) -> Findings:

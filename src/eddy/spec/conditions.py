@@ -8,12 +8,13 @@
     call       = ( "drift" | "battery" ) "(" name ")"                       in `adapt` only
     field      = "value" [ "[" count "]" ] | name                           a sample's value, an item of its list, or an entry of its map
     operator   = "<" | "<=" | ">" | ">=" | "==" | "!="
-    number     = [ "-" ] digits [ "." digits ] [ "%" ]                      at most three decimals, a percentage is divided by 100
+    number     = [ "-" ] digits [ "." digits ] [ "%" ]                      in the unit of the stream; a percentage is divided by 100
 
 `not` and `for` bind tightest, then `and`, then `or`. In plain data a condition is
 
     ["and", a, b] | ["or", a, b] | ["not", a] | ["for", a, duration_ms] | ["anomalies", k, n]
-    | ["compare", field, operator, milli]          field "" is the value itself; milli is the number times 1000
+    | ["compare", field, operator, milli]          field "" is the value itself; milli is the number times 1000, and times what one unit
+                                                   is stored as, where that is known
     | ["call", name, argument] | ["compare", ["call", name, argument], operator, milli]
 
     >>> parse("value > 50 for 3h")
@@ -21,6 +22,7 @@
 """
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -28,10 +30,14 @@ from eddy.spec.diagnostics import Invalid, did_you_mean
 from eddy.spec.quantities import DURATION_MS
 from eddy.spec.quantities import parse as quantity
 
+Known = Callable[[str], tuple[str, int]]
+"""Of a field as it is written: where it is in a sample, and what its number is to be divided by there to be in its unit."""
+
 CALLS = ("drift", "battery")
 _OPERATORS = ("<", "<=", ">", ">=", "==", "!=")
 _RESERVED = ("and", "or", "not", "for", "in", "of")
 _MOST = 32
+_INT64 = 1 << 63
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>-?[0-9]+(?:\.[0-9]+)?[A-Za-z%]*)|(?P<word>[A-Za-z_][\w-]*)|(?P<sign><=|>=|==|!=|[<>()\[\]])|(?P<other>\S))"
 )
@@ -45,16 +51,22 @@ class Token(NamedTuple):
     column: int
 
 
-def parse(text: str, calls: bool = False) -> list[Any]:
+def parse(text: str, calls: bool = False, known: Known | None = None) -> list[Any]:
     """A condition as plain data.
 
     Args:
         calls: `drift(stream)` and `battery(node)` are allowed.
+        known: Of the fields; what it raises is told at their column. None: only the grammar is looked at, and milli may be a fraction.
 
     Raises:
         Invalid: It is none; with the column.
     """
-    return _Parser(text, calls).whole()
+    return _Parser(text, calls, known).whole()
+
+
+def as_written(field: str) -> tuple[str, int]:
+    """A field of which nothing is known: its numbers are in its unit. See `Known`."""
+    return field, 1
 
 
 def called(condition: list[Any]) -> list[tuple[str, str]]:
@@ -67,11 +79,12 @@ def called(condition: list[Any]) -> list[tuple[str, str]]:
 class _Parser:
     """Recursive descent, one method a rule."""
 
-    def __init__(self, text: str, calls: bool) -> None:
+    def __init__(self, text: str, calls: bool, known: Known | None) -> None:
         found = (match for match in _TOKEN.finditer(text) if match.lastgroup)
         self._tokens = [Token(str(match.lastgroup), match[str(match.lastgroup)], match.start(str(match.lastgroup))) for match in found]
         self._end = Token("end", "", len(text.rstrip()))
         self._calls = calls
+        self._known = known
         self._at = self._parts = 0
 
     def whole(self) -> list[Any]:
@@ -140,9 +153,14 @@ class _Parser:
             raise Invalid("E123", f"'{word.text}' is not counted", did_you_mean(word.text, ["anomaly"]), word.column)
         if self._took("("):
             call = self._call(word)
-            return ["compare", call, self._operator(), self._milli()] if self._next.text in _OPERATORS else call
-        field = self._index() if word.text == "value" else word.text
-        return ["compare", field, self._operator(), self._milli()]
+            return ["compare", call, self._operator(), self._milli(1)] if self._next.text in _OPERATORS else call
+        field, per = self._index() if word.text == "value" else word.text, None
+        if self._known:
+            try:
+                field, per = self._known(field)
+            except Invalid as error:
+                raise Invalid(error.code, error.reason, error.way_out, word.column) from None
+        return ["compare", field, self._operator(), self._milli(per)]
 
     def _anomalies(self) -> list[Any]:
         self._expect("in")
@@ -183,15 +201,17 @@ class _Parser:
             raise self._wrong("a whole number is missing", "write one, as in: anomaly in 5 of 6 windows")
         return int(self._take().text)
 
-    def _milli(self) -> int:
-        match = re.fullmatch(r"(-?[0-9]{1,15}(?:\.[0-9]{1,5})?)(%?)", self._next.text)
+    def _milli(self, per: int | None) -> int | Fraction:
+        match = re.fullmatch(r"(-?[0-9]{1,15}(?:\.[0-9]{1,12})?)(%?)", self._next.text)
         if match is None:
             raise self._wrong("a number is missing", "write one, as in: value >= 1.5; units are those of the stream")
-        milli = Fraction(match[1]) * (10 if match[2] else 1000)
-        if milli.denominator != 1:
-            raise self._wrong("more than three decimals", "round the number; conditions are evaluated in thousandths")
+        milli = Fraction(match[1]) * (10 if match[2] else 1000) * (per or 1)
+        if per and milli.denominator != 1:
+            raise self._wrong(f"finer than {1 / (1000 * per):g}", "round the number; a thousandth of what is stored is the finest")
+        if per and not -_INT64 <= milli < _INT64:
+            raise self._wrong(f"beyond 64 bits, as {per:,} is stored for 1", "compare with a smaller number")
         self._at += 1
-        return int(milli)
+        return int(milli) if milli.denominator == 1 else milli
 
     def _duration(self) -> int:
         token = self._take()

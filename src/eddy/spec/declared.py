@@ -112,7 +112,11 @@ Expectation = Annotated[str, *_checked(phrases.expectation, {"examples": ["laten
 Data = Annotated[str, *_checked(phrases.data, {"pattern": f"^({phrases.DATA})$", "examples": ["ims:2nd_test#1"]})]
 Condition = Annotated[str, *_checked(conditions.parse, {"examples": ["anomaly in 5 of 6 windows", "value > 50 for 3h"]})]
 AdaptCondition = Annotated[
-    str, *_checked(lambda text: conditions.parse(text, calls=True), {"examples": ["drift(features) for 10m", "battery(pump) < 20%"]})
+    str,
+    *_checked(
+        lambda text: conditions.parse(text, calls=True, known=conditions.as_written),
+        {"examples": ["drift(features) for 10m", "battery(pump) < 20%"]},
+    ),
 ]
 Unit = Annotated[str, *_checked(units.known, {"enum": list(units.NAMES)})]
 

@@ -1,10 +1,11 @@
 """What an app knows of a stream, for those who keep it: unit, rate, type, scale, what the parts of a sample are, how far it may go."""
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from eddy.kernel.functions.alarm import compared
 from eddy.spec import conditions
 from eddy.spec.catalog import Alarm, Features, Filter, Forward, Function, Judge, Mean, Model, Rule, Source
+from eddy.spec.diagnostics import Invalid, did_you_mean
 from eddy.spec.model import App
 from eddy.spec.vocabulary import LEVELS, Level
 
@@ -15,6 +16,7 @@ _Q16 = 65536
 _OF_A_MODEL = ("score", "label", "news", "held")
 _OF_A_POOL = ("share", "verdict", "news", "held", "of", "label", "false_positive", "score", "ballot", "weight", "total")
 _RATIOS = ("kurtosis", "skewness", "crest_factor")
+_PASSED = ("unit", "units", "range", "scale", "kind", "fields", "per", "absent")  # of what is known of a stream
 _ROW = 2  # where the row is, in what a model and a pool put out
 
 Described = dict[str, Any]
@@ -29,8 +31,22 @@ def described(app: App, name: str) -> Described:
         none}; of these and of maps `per` {name: what a number is to be divided by}.
     """
     said: Described = {"private": _level(app, name, ())}
-    said |= _source(app.sources[name]) if name in app.sources else _function(app, name, ())
+    said |= _said(app, name, ())
     return {what: about for what, about in said.items() if about}
+
+
+def numbers(app: App, function: Function) -> conditions.Known:
+    """What the conditions of a function compare; it raises Invalid for what is in none of its inputs, or not in all of them alike."""
+
+    def known(field: str) -> tuple[str, int]:
+        first, *others = ((name, _number(app, name, field, ())) for name in function.inputs)
+        for name, other in others:
+            if first[1][:2] != other[:2]:
+                reason = f"'{_written(field)}' means {first[1]} of '{first[0]}', and {other} of '{name}'"
+                raise Invalid("E136", reason, "let a function of its own take in each of them, or give sources the same 'scale'")
+        return first[1].field, first[1].per
+
+    return known
 
 
 def columns(app: App, name: str) -> tuple[str, ...] | None:
@@ -58,6 +74,48 @@ def _emitted(app: App, name: str, before: tuple[str, ...]) -> tuple[str, ...] | 
     return None
 
 
+class _Number(NamedTuple):
+    """A number in the samples of a stream.
+
+    Attributes:
+        field: Where the kernel finds it.
+        per: What it is to be divided by.
+        unit: Of what comes out then.
+    """
+
+    field: str
+    per: int
+    unit: str | None
+
+    def __str__(self) -> str:
+        return _written(self.field) + (f" / {self.per:,}" if self.per > 1 else "")
+
+
+def _number(app: App, name: str, field: str, before: tuple[str, ...]) -> _Number:
+    """A number of a stream; raises Invalid when the parts of its samples are known, and this is none of them."""
+    said = _said(app, name, before)
+    fields = said.get("fields", {})
+    at = next((path for path, part in fields.items() if part == field), field)
+    if fields and (at not in fields or "." in at):
+        reach = [part for path, part in fields.items() if "." not in path]
+        otherwise = f"compare one of {', '.join(reach)}"
+        if "." in at:
+            raise Invalid("E136", f"'{field}' is within a row in the samples of '{name}', where no condition reaches", otherwise)
+        reason = f"there is no number '{_written(field)}' in the samples of '{name}'"
+        raise Invalid("E131", reason, did_you_mean(field, reach, otherwise) if field else otherwise)
+    part = fields.get(at, at)
+    per = said.get("per", {}).get(part) or int(said.get("scale") or 1)
+    return _Number(at, per, said.get("units", {}).get(part) or said.get("unit"))
+
+
+def _written(field: str) -> str:
+    return f"value[{field}]" if field.isdigit() else field or "value"
+
+
+def _said(app: App, name: str, before: tuple[str, ...]) -> Described:
+    return _source(app.sources[name]) if name in app.sources else _function(app, name, before)
+
+
 def _source(source: Source) -> Described:
     rate = f"{source.rate_hz:g}" if source.rate_hz else ""
     scale = getattr(source, "scale", None) or 1
@@ -78,10 +136,8 @@ def _function(app: App, name: str, before: tuple[str, ...]) -> Described:
     match function:
         case Features():
             said = _row(function.compute, born, "")
-        case Mean() | Filter() if born and function.inputs[0] in app.sources:
-            said = {what: about for what, about in _source(born).items() if what in ("unit", "units", "range", "scale")}
-        case Filter() | Forward() if name not in before:
-            said = _function(app, function.inputs[0], (*before, name))
+        case Mean() | Filter() | Forward() if name not in before:
+            said = _passed([_said(app, one, (*before, name)) for one in function.inputs if one not in (*before, name)])
         case Model():
             said = _decided(app, function.model, _OF_A_MODEL, born)
         case Judge():
@@ -93,17 +149,22 @@ def _function(app: App, name: str, before: tuple[str, ...]) -> Described:
     return said
 
 
+def _passed(found: list[Described]) -> Described:
+    """Of what passes samples on, or means of them: that in which all that come in are alike."""
+    first, *others = found or [{}]
+    return {what: about for what, about in first.items() if what in _PASSED and all(one.get(what) == about for one in others)}
+
+
 def _watched(app: App, alarm: Alarm, before: tuple[str, ...]) -> Described:
-    """Of the `value` of an alarm what is known of the number that it compares; nothing when its inputs differ in that."""
+    """Of the `value` of an alarm what is known of the number that it compares, as far as its inputs do not differ in that."""
     field = compared(conditions.parse(alarm.when))
-    found: list[Described] = []
-    for name in alarm.inputs if field is not None else ():
-        of = _source(app.sources[name]) if name in app.sources else _function(app, name, before)
-        known = of.get("fields", {}).get(field, field)
-        per = of.get("per", {}).get(known) or int(of.get("scale") or 1)
-        unit = of.get("units", {}).get(known) or of.get("unit")
-        found.append({"per": {"value": per} if per > 1 else {}, "units": {"value": unit} if unit else {}})
-    return found[0] if found and all(one == found[0] for one in found) else {}
+    try:
+        found = [_number(app, name, field, before) for name in alarm.inputs] if field is not None else []
+    except Invalid:
+        return {}
+    pers, units = {one.per for one in found}, {one.unit for one in found}
+    per, unit = pers.pop() if len(pers) == 1 else 1, units.pop() if len(units) == 1 else None
+    return {"per": {"value": per} if per > 1 else {}, "units": {"value": unit} if unit else {}}
 
 
 def _decided(app: App, model: str, names: tuple[str, ...], born: Source | None) -> Described:

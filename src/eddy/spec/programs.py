@@ -4,7 +4,7 @@ from typing import Any
 
 from eddy.spec import conditions
 from eddy.spec.catalog import Alarm, Filter, Forward, Function, Judge, Lake, Model, Own, Publish, Rule, Sink, Source, Subscribe, Taken
-from eddy.spec.described import columns, described, learner
+from eddy.spec.described import columns, described, learner, numbers
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
 
@@ -56,10 +56,9 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
         case Forward():
             return {"normal_every": item.normal_every}
         case Alarm():
-            clear = conditions.parse(item.clear) if item.clear else None
-            return {"name": name, "when": conditions.parse(item.when)} | ({"clear": clear} if clear else {})
+            return {"name": name} | _conditions(app, item, when=item.when, clear=item.clear)
         case Rule() | Filter():
-            return {"when": conditions.parse(item.when)}
+            return _conditions(app, item, when=item.when)
         case Subscribe():
             del arguments["copies"]
         case Publish(discovery=discovery):
@@ -73,6 +72,11 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
         case Source() if not isinstance(item, Taken):  # others say themselves how often they send
             arguments |= _pace(item)
     return {field: list(value) if isinstance(value, tuple) else value for field, value in arguments.items() if value is not None}
+
+
+def _conditions(app: App, function: Function, **written: str | None) -> dict[str, Any]:
+    """Conditions as they are evaluated: on what is stored, whatever the unit in which they are written."""
+    return {name: conditions.parse(text, known=numbers(app, function)) for name, text in written.items() if text is not None}
 
 
 def _pace(source: Source) -> dict[str, int]:
