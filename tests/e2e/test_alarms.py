@@ -20,7 +20,7 @@ APP = """
 app: boilers
 nodes: {gw: {tier: gateway}}
 sources:
-  heat: {at: gw, driver: http, listen: "127.0.0.1:%d", value: t, origin: id}
+  heat: {at: gw, driver: http, listen: "127.0.0.1:%d", value: t, origin: id, scale: 10, unit: Cel}
 functions:
   hot: {use: alarm, from: heat, raise: value > 80, clear: value < 75}
 sinks:
@@ -39,9 +39,11 @@ def test_an_alarm_is_raised_listed_acknowledged_cleared_and_in_the_report(tmp_pa
     log = tmp_path / "told.jsonl"
     port = free_port()
 
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line)["value"] for line in log.read_text().splitlines()] if log.exists() else []
+
     def told() -> list[tuple[str, str]]:
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [(value["state"], value["origin"]) for value in (json.loads(line)["value"] for line in lines)]
+        return [(value["state"], value["origin"]) for value in lines()]
 
     def post(**sample: Any) -> bool:
         request = urllib.request.Request(f"http://127.0.0.1:{port}/", json.dumps(sample).encode(), {"Content-Type": "application/json"})
@@ -51,14 +53,17 @@ def test_an_alarm_is_raised_listed_acknowledged_cleared_and_in_the_report(tmp_pa
     with Running(tmp_path / "app", APP % (port, log, tmp_path / "lake")) as running:
         assert running.hub
         url = running.hub._url
-        running.until(lambda: post(id="b-1", t=90), 60)
-        post(id="b-2", t=70)
+        running.until(lambda: post(id="b-1", t=90.5), 60)
+        post(id="b-2", t=79.9)
         post(id="b-3", t=81)
         running.until(lambda: told() == [("raised", "b-1"), ("raised", "b-3")], 30)
         code, said = eddy(url, "alarms", "--json", "-")
         assert code == 0
         rows = json.loads(said)["alarms"]
-        assert [(row["alarm"], row["origin"], row["value"], row["by"]) for row in rows] == [("hot", "b-1", 90, ""), ("hot", "b-3", 81, "")]
+        shown = [("b-1", 90.5, "Cel"), ("b-3", 81, "Cel")]
+        assert [(row["origin"], row["value"], row["unit"]) for row in rows] == shown
+        assert [(value["origin"], value["value"], value["unit"]) for value in lines()] == shown
+        assert {(row["alarm"], row["by"]) for row in rows} == {("hot", "")}
 
         code, said = eddy(url, "alarms", "ack", "hot", "--origin", "b-3", "--note", "on my way", "--by", "ann")
         assert (code, "b-3 acknowledged by ann" in said) == (0, True), said
@@ -70,7 +75,7 @@ def test_an_alarm_is_raised_listed_acknowledged_cleared_and_in_the_report(tmp_pa
         assert {f"eddy_alarms_raised{hot} 2", f"eddy_alarms_unacknowledged{hot} 1", "eddy_alarms_unknown 0"} <= set(measured)
         assert 'eddy_node_up{node="gw",tier="gateway"} 1' in measured
         code, said = eddy(url, "alarms")
-        assert "b-1" in said and "not acknowledged" in said and "acknowledged by ann: on my way" in said
+        assert "b-1" in said and "value 90.5 Cel  not acknowledged" in said and "acknowledged by ann: on my way" in said
         code, said = eddy(url, "alarms", "ack", "hot", "--origin", "b-3")
         assert code == 1 and "nothing of hot of b-3 waits" in said
         code, said = eddy(url, "alarms", "ack", "told")
@@ -87,9 +92,9 @@ def test_an_alarm_is_raised_listed_acknowledged_cleared_and_in_the_report(tmp_pa
         running.until(lambda: kept() == 5, 30)
     with Lake(tmp_path / "lake") as lake:
         page = render(lake, "Boilers")
-    said = re.findall(r"<tr><td>hot</td><td[^>]*>(b-\d)</td>.*?<td[^>]*>(\d+)</td><td>(.*?)</td>", page)
+    said = re.findall(r"<tr><td>hot</td><td[^>]*>(b-\d)</td>.*?<td[^>]*>([\d.]+ Cel)</td><td>(.*?)</td>", page)
     assert sorted((who, value, seen.partition(" by ")[2]) for who, value, seen in said) == [
-        ("b-1", "90", ""),
-        ("b-3", "81", "ann: on my way"),
+        ("b-1", "90.5 Cel", ""),
+        ("b-3", "81 Cel", "ann: on my way"),
     ]
     assert page.index(">Cleared<") < page.index(">b-1<")

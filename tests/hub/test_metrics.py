@@ -60,7 +60,7 @@ def test_alarms_are_counted_and_those_that_cannot_be_asked_are_not_called_quiet(
     hub = FakeHub()
     hub.reach("judge", program=ALARM)
     hub.reach("detect@pump-3", program=ALARM)  # on a node that is silent
-    hub.raised["judge"] = [["b-1", 5, 90, "", ""], ["b-2", 6, 91, "ann", "on my way"]]
+    hub.raised["judge"] = [["b-1", 5, 90, "", "", "Cel"], ["b-2", 6, 91, "ann", "on my way", "Cel"]]
     found = read(hub)
     judge = (("app", "pump-guard"), ("function", "judge"))
     assert (found["eddy_alarms_raised"], found["eddy_alarms_unacknowledged"]) == ({judge: 2}, {judge: 1})

@@ -91,6 +91,14 @@ def test_a_change_of_an_alarm_is_one_mail_and_cannot_add_headers(serve: Callable
     ]
 
 
+def test_an_alarm_is_told_in_its_unit(serve: Callable[..., tuple[Box, int]]) -> None:
+    box, port = serve()
+    driver(port, alarms={"hot": {"per": {"value": 10}, "units": {"value": "Cel"}}}).write("hot/hot/7", 5, RAISED | {"origin": "b-1"})
+    head, _, body = box.mails[0][3].partition("\r\n\r\n")
+    assert "Subject: hot raised at b-1: 9.0 Cel" in head
+    assert '"value": 9.0' in body and '"unit": "Cel"' in body
+
+
 def test_other_samples_are_mails_too(serve: Callable[..., tuple[Box, int]]) -> None:
     box, port = serve()
     driver(port).write("s/o/1", 5, [1, b"\x00"])

@@ -121,6 +121,22 @@ def test_lines_of_other_people_do_no_harm(tmp_path: Path) -> None:
     assert json.loads(file.read_text().splitlines()[-1])["key"] == "a"
 
 
+# Alarms
+
+RAISED = {"alarm": "hot", "state": "raised", "origin": "b-1", "at": 5, "since": 5, "value": 812}
+HOT = {"hot": {"per": {"value": 10}, "units": {"value": "Cel"}}}
+
+
+def test_an_alarm_is_told_in_its_unit_and_what_is_none_as_it_is(tmp_path: Path) -> None:
+    log = Log(file=str(tmp_path / "told.jsonl"), alarms=HOT)
+    others = [RAISED | {"alarm": "dry"}, RAISED | {"alarm": ["hot"]}, {"value": 812}, 812, [812]]
+    for number, value in enumerate([RAISED, RAISED | {"value": None}, *others]):
+        log.write(str(number), 5, value)
+    log.close()
+    found = [line["value"] for line in lines(tmp_path / "told.jsonl")]
+    assert found == [RAISED | {"value": 81.2, "unit": "Cel"}, RAISED | {"value": None, "unit": "Cel"}, *others]
+
+
 # Pin
 
 
@@ -183,6 +199,11 @@ def test_a_sample_is_posted_with_its_key(receiver: Receiver) -> None:
     Webhook(to=receiver.url).write("alarm/4", 9, [1, 9])
     path, key, body = receiver.heard[0]
     assert (path, key, json.loads(body)) == ("/hook/s3cret", "alarm/4", {"key": "alarm/4", "time_ns": 9, "value": [1, 9]})
+
+
+def test_an_alarm_is_posted_in_its_unit(receiver: Receiver) -> None:
+    Webhook(to=receiver.url, alarms=HOT).write("hot/4", 9, RAISED)
+    assert json.loads(receiver.heard[0][2])["value"] == RAISED | {"value": 81.2, "unit": "Cel"}
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, Refused), (302, Refused), (500, LinkLost), (503, LinkLost), (429, LinkLost)])
@@ -278,12 +299,14 @@ def test_a_broker_has_a_sample_when_write_returns(broker: tuple[int, int]) -> No
     listener.loop_start()
     listener.subscribe("alarms", qos=1)
     assert subscribed.wait(5)
-    sink = Publish(to=f"mqtt://127.0.0.1:{port}", topic="alarms", version=version)
+    sink = Publish(to=f"mqtt://127.0.0.1:{port}", topic="alarms", version=version, alarms=HOT)
     sink.write("alarm/1", 5, [1, 5])
     message = heard.get(timeout=5)
     assert json.loads(message.payload) == {"key": "alarm/1", "time_ns": 5, "value": [1, 5]} and message.qos == 1
     if version == 5:
         assert message.properties.UserProperty == [("key", "alarm/1")]
+    sink.write("hot/2", 5, RAISED)
+    assert json.loads(heard.get(timeout=5).payload)["value"] == RAISED | {"value": 81.2, "unit": "Cel"}
     sink.close()
     listener.disconnect()
     listener.loop_stop()

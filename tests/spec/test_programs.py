@@ -87,6 +87,12 @@ SINKS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"driver": "gpio", "pin": 5}, ["eddy.links.gpio", "Pin", {"pin": 5}]),
     ({"driver": "log", "file": "a.jsonl"}, ["eddy.links.log", "Log", {"file": "a.jsonl"}]),
 ]
+TOLD: list[dict[str, Any]] = [
+    {"driver": "webhook", "to": "env:X"},
+    {"driver": "mqtt", "to": "mqtt://b", "topic": "t"},
+    {"driver": "email", "server": "smtps://m", "to": "a@b.c", "sender": "e@b.c"},
+    {"driver": "log", "file": "a.jsonl"},
+]
 ALL = [("source", *case) for case in SOURCES] + [("function", *case) for case in FUNCTIONS] + [("sink", *case) for case in SINKS]
 
 
@@ -105,6 +111,19 @@ def test_a_declaration_becomes_a_program(kind: str, declared: dict[str, Any], ex
     assert found[:2] == expected[:2] and expected[2].items() <= found[2].items()
     if kind != "source":  # drivers of sources have defaults besides
         assert found == expected
+
+
+@pytest.mark.parametrize("declared", TOLD, ids=[str(one["driver"]) for one in TOLD])
+def test_who_is_told_of_an_alarm_knows_in_what_its_value_is(declared: dict[str, Any]) -> None:
+    source = {"at": "gw", "driver": "http", "listen": "127.0.0.1:1", "scale": 10, "unit": "Cel"}
+    functions = {"hot": {"use": "alarm", "from": "s", "raise": "value > 80"}, "odd": {"use": "alarm", "from": "o", "raise": "value > 8"}}
+    sources = {"s": source, "o": {"at": "gw", "driver": "simulated"}}
+    sinks = {"x": {"from": ["hot", "odd", "s"], **declared}, "y": {"from": ["odd", "s"], **declared}}
+    app = made({"app": "a", "nodes": NODES, "sources": sources, "functions": functions, "sinks": sinks})
+    module, name, arguments = program(app, "sink", "x")
+    assert arguments["alarms"] == {"hot": {"per": {"value": 10}, "units": {"value": "Cel"}}}
+    assert inspect.signature(getattr(import_module(module), name)).bind(**arguments)
+    assert "alarms" not in program(app, "sink", "y")[2]
 
 
 @pytest.mark.parametrize(("kind", "declared"), [case[:2] for case in ALL], ids=[str(case[2][1]) for case in ALL])

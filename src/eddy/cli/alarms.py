@@ -37,7 +37,8 @@ def alarms(context: typer.Context, hub: client.HubUrl = client.HUB, token_file: 
     out = console.result_console(json)
     for row in found:
         seen = f"acknowledged by {row['by']}" + (f": {row['note']}" if row["note"] else "") if row["by"] else "not acknowledged"
-        value = "" if row["value"] is None else f"  value {row['value']}"
+        number = f"{row['value']:.6g}" if isinstance(row["value"], float) else row["value"]
+        value = "" if number is None else f"  value {number} {row['unit']}".rstrip()
         since = logs.moment(row["since_ns"] // 1_000_000)
         out.print(f"{row['alarm']}  {row['origin']}  since {since}{value}  {seen}", markup=False, soft_wrap=True)
     if not found:
@@ -90,5 +91,5 @@ def ack(
 def _raised(there: client.Hub, one: "FunctionView") -> list[dict[str, Any]]:
     """Raises LinkTimeout when its owner does not answer: that nothing is raised is not known then."""
     answer = there.call("GET", f"functions/{quote(one.instance, safe='')}/answers/alarms")["answer"]
-    names = ("origin", "since_ns", "value", "by", "note")
+    names = ("origin", "since_ns", "value", "by", "note", "unit")
     return [{"alarm": one.instance, **dict(zip(names, row, strict=True))} for row in answer]

@@ -38,7 +38,9 @@ from eddy.planner.wired import Wired
 from eddy.planner.wiring import wiring
 from eddy.security.authority import Authority
 from eddy.security.signing import SigningKey
+from eddy.spec.described import described
 from eddy.spec.load import parse
+from eddy.spec.measured import measured, unit_of
 from eddy.spec.model import App
 
 _ASK_S = 2.0
@@ -311,7 +313,15 @@ class House:
         """See `HubView`."""
         self._entry(instance)
         said = self._mesh.ask(instance, encode([what, instance]), _ASK_S)
-        return None if said is None else decode(said)
+        answer: Any = None if said is None else decode(said)
+        return self._measured(instance, answer) if answer and what == "alarms" else answer
+
+    def _measured(self, instance: str, raised: list[list[Any]]) -> list[list[Any]]:
+        """What an alarm has raised: the values as they were measured, and their unit behind them."""
+        with self._lock:
+            app, wired = self._belongs(instance)
+            said = described(self._known[app].app, wired.name) if wired else {}
+        return [[*one[:2], measured({"value": one[2]}, said)["value"], *one[3:], unit_of(said, "value")] for one in raised]
 
     # What can be ordered
 

@@ -3,6 +3,7 @@
 import json
 import smtplib
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from eddy.errors import LinkLost, LinkTimeout, Refused, SettingError
 from eddy.links.driver import as_json
+from eddy.spec.measured import alarm
 
 _PORTS = {"smtp": 587, "smtps": 465}
 _HERE = ("127.0.0.1", "::1", "localhost")
@@ -30,13 +32,23 @@ class Email:
         user, password: Of the server; only ever sent over TLS.
         ca: File with certificates to trust, PEM; those of the system when empty.
         timeout_s: How long connecting, and each answer, may take.
+        alarms: What is known of the values of alarms, see `eddy.spec.measured.alarm`: they are told as they were measured.
 
     Raises:
         SettingError: No such address, nobody to write to, or a file that cannot be read.
     """
 
     def __init__(
-        self, *, server: str, to: str | list[str], sender: str, user: str = "", password: str = "", ca: str = "", timeout_s: int = 10
+        self,
+        *,
+        server: str,
+        to: str | list[str],
+        sender: str,
+        user: str = "",
+        password: str = "",
+        ca: str = "",
+        timeout_s: int = 10,
+        alarms: Mapping[str, Any] | None = None,
     ) -> None:
         way = "write smtp://host:port or smtps://host:port, or env:NAME for one in the environment"
         try:
@@ -49,6 +61,7 @@ class Email:
             raise SettingError(f"`server` of email is no such address: {way}")
         if not self._to or not all("@" in one and one.isprintable() and " " not in one for one in [*self._to, sender]):
             raise SettingError("`to` and `sender` of email are addresses such as ops@example.org")
+        self._alarms = alarms or {}
         self._tls = address.scheme == "smtps"
         self._host, self._sender, self._user, self._password, self._timeout_s = address.hostname, sender, user, password, timeout_s
         try:
@@ -65,7 +78,7 @@ class Email:
         """
         try:
             with self._connect() as server:
-                server.send_message(self._mail(key, time_ns, value))
+                server.send_message(self._mail(key, time_ns, alarm(value, self._alarms)))
         except TimeoutError:
             raise LinkTimeout(f"{self._host} has not taken a mail within {self._timeout_s} s: it is tried again") from None
         except smtplib.SMTPAuthenticationError as error:
@@ -123,7 +136,7 @@ def _line(value: Any) -> str:
     """A change of an alarm in one line; nothing for anything else."""
     if not isinstance(value, dict) or not {"alarm", "state", "origin"} <= value.keys():
         return ""
-    told = "" if value.get("value") is None else f": {value['value']}"
+    told = "" if value.get("value") is None else f": {value['value']} {value.get('unit', '')}".rstrip()
     return _printable(f"{value['alarm']} {value['state']} at {value['origin']}{told}")
 
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from eddy.errors import StorageFull
 from eddy.kernel.replica import CAPACITY
 from eddy.links.driver import as_json
+from eddy.spec.measured import alarm
 
 _TAIL_BYTES = 32 << 20
 
@@ -20,12 +22,14 @@ class Log:
 
     Args:
         file: Where to write; folders are made.
+        alarms: What is known of the values of alarms, see `eddy.spec.measured.alarm`: they are told as they were measured.
     """
 
-    def __init__(self, *, file: str) -> None:
+    def __init__(self, *, file: str, alarms: Mapping[str, Any] | None = None) -> None:
         path = Path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._where = file
+        self._alarms = alarms or {}
         self._file = path.open("a+b", buffering=0)
         self._end = self._whole()
         self._keys = dict.fromkeys(self._read_keys())
@@ -38,7 +42,7 @@ class Log:
         """
         if key in self._keys:
             return
-        line = as_json(key, time_ns, value) + b"\n"
+        line = as_json(key, time_ns, alarm(value, self._alarms)) + b"\n"
         try:
             written = self._file.write(line)
             if written != len(line):

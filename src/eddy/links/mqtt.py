@@ -1,11 +1,13 @@
 """Driver `mqtt`: a sample as a message to a broker."""
 
+from collections.abc import Mapping
 from threading import Event
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from eddy.errors import LinkLost, LinkTimeout, SettingError
 from eddy.links.driver import as_json
+from eddy.spec.measured import alarm
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -21,6 +23,7 @@ class Publish:
         topic: Where to publish.
         version: 5, or 4 for brokers that know MQTT 3.1.1 only; these get the key in the payload alone.
         timeout_s: How long connecting, and each acknowledgement, may take.
+        alarms: What is known of the values of alarms, see `eddy.spec.measured.alarm`: they are told as they were measured.
 
     Attributes:
         connections: How often the broker has let us in: after a break that is done anew, unasked.
@@ -30,12 +33,13 @@ class Publish:
         LinkLost, LinkTimeout: The broker is not there or does not let us in.
     """
 
-    def __init__(self, *, to: str, topic: str, version: int = 5, timeout_s: int = 10) -> None:
+    def __init__(self, *, to: str, topic: str, version: int = 5, timeout_s: int = 10, alarms: Mapping[str, Any] | None = None) -> None:
         from paho.mqtt.client import Client, ConnectFlags
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
         address, port, self._where = broker_address(to, version)
         self._topic = topic
+        self._alarms = alarms or {}
         self._version = version
         self._timeout_s = timeout_s
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(version))
@@ -69,7 +73,7 @@ class Publish:
         Raises:
             LinkLost, LinkTimeout: The broker has not acknowledged it.
         """
-        self.publish(self._topic, as_json(key, time_ns, value), key)
+        self.publish(self._topic, as_json(key, time_ns, alarm(value, self._alarms)), key)
 
     def publish(self, topic: str, payload: bytes, key: str = "", retain: bool = False) -> None:
         """Publish JSON, and wait for the broker.

@@ -2,12 +2,14 @@
 
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
 from eddy.errors import LinkLost, LinkTimeout, Refused, SettingError
 from eddy.links.driver import as_json
+from eddy.spec.measured import alarm
 
 _AGAIN = (408, 425, 429)  # of the 4xx those that are about time and not about the request
 
@@ -27,12 +29,13 @@ class Webhook:
     Args:
         to: http or https address. Messages name its host only, since the rest is often a secret.
         timeout_s: How long connecting, and each answer, may take.
+        alarms: What is known of the values of alarms, see `eddy.spec.measured.alarm`: they are told as they were measured.
 
     Raises:
         SettingError: No such address.
     """
 
-    def __init__(self, *, to: str, timeout_s: int = 10) -> None:
+    def __init__(self, *, to: str, timeout_s: int = 10, alarms: Mapping[str, Any] | None = None) -> None:
         address = urlsplit(to)
         if address.scheme not in ("http", "https") or not address.hostname:
             way = "write https://host/path, or env:NAME for one in the environment"
@@ -40,6 +43,7 @@ class Webhook:
         self._to = to
         self._host = address.hostname
         self._timeout_s = timeout_s
+        self._alarms = alarms or {}
         self._opener = urllib.request.build_opener(_Stay())
 
     def write(self, key: str, time_ns: int, value: Any) -> None:
@@ -50,7 +54,8 @@ class Webhook:
             LinkLost, LinkTimeout: It cannot be reached, fails, or asks for patience.
         """
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "eddy"}
-        request = urllib.request.Request(self._to, as_json(key, time_ns, value), headers, method="POST")  # noqa: S310 - checked above
+        content = as_json(key, time_ns, alarm(value, self._alarms))
+        request = urllib.request.Request(self._to, content, headers, method="POST")  # noqa: S310 - checked above
         try:
             with self._opener.open(request, timeout=self._timeout_s):
                 return

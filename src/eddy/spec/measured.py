@@ -22,6 +22,26 @@ def measured(value: Any, said: Mapping[str, Any]) -> Any:
     return _divided(value, scale)
 
 
+def unit_of(said: Mapping[str, Any], field: str) -> str:
+    """The unit of a field of a stream, as people read it: nothing for a ratio, or where nothing is said."""
+    unit = said.get("units", {}).get(field) or said.get("unit") or "/"
+    return "" if unit == "/" else str(unit)
+
+
+def alarm(value: Any, said: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A change of an alarm with its value as it was measured, and the unit; anything else as it is.
+
+    Args:
+        value: Of a sample.
+        said: Of alarms, by their names.
+    """
+    name = value.get("alarm") if isinstance(value, dict) else None
+    if not isinstance(name, str) or name not in said:
+        return value
+    unit = unit_of(said[name], "value")
+    return measured(value, said[name]) | ({"unit": unit} if unit else {})
+
+
 def _named(value: Any, said: Mapping[str, Any]) -> Any:
     """A list as the map of its parts that have names; a part that is a list itself has names for its own parts, or none."""
     if not isinstance(value, list | tuple):

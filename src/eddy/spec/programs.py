@@ -3,7 +3,25 @@
 from typing import Any
 
 from eddy.spec import conditions
-from eddy.spec.catalog import Alarm, Filter, Forward, Function, Judge, Lake, Model, Own, Publish, Rule, Sink, Source, Subscribe, Taken
+from eddy.spec.catalog import (
+    Alarm,
+    Email,
+    Filter,
+    Forward,
+    Function,
+    Judge,
+    Lake,
+    Log,
+    Model,
+    Own,
+    Publish,
+    Rule,
+    Sink,
+    Source,
+    Subscribe,
+    Taken,
+    Webhook,
+)
 from eddy.spec.described import columns, described, learner, numbers
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
@@ -71,12 +89,21 @@ def _arguments(app: App, item: Function | Source | Sink, name: str) -> dict[str,
             arguments["streams"] = {one: described(app, one) for one in item.inputs}
         case Source() if not isinstance(item, Taken):  # others say themselves how often they send
             arguments |= _pace(item)
+    if isinstance(item, Email | Log | Publish | Webhook) and "streams" not in arguments:
+        arguments["alarms"] = _alarms(app, item) or None
     return {field: list(value) if isinstance(value, tuple) else value for field, value in arguments.items() if value is not None}
 
 
 def _conditions(app: App, function: Function, **written: str | None) -> dict[str, Any]:
     """Conditions as they are evaluated: on what is stored, whatever the unit in which they are written."""
     return {name: conditions.parse(text, known=numbers(app, function)) for name, text in written.items() if text is not None}
+
+
+def _alarms(app: App, sink: Sink) -> dict[str, Any]:
+    """What those who are told of alarms have to know of their values."""
+    found = {one: described(app, one) for one in sink.inputs if isinstance(app.functions.get(one), Alarm)}
+    known = {name: {what: said[what] for what in ("per", "units") if what in said} for name, said in found.items()}
+    return {name: said for name, said in known.items() if said}
 
 
 def _pace(source: Source) -> dict[str, int]:
