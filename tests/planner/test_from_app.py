@@ -86,10 +86,56 @@ def test_exit_codes_say_whether_something_would_change(file: Path, tmp_path: Pat
     file.write_text(APP.replace("5 of 6", "4 of 6"))
     changed = runner.invoke(app, ["plan", str(file), "--running", kept, "--json", "-"])
     assert changed.exit_code == 3
-    assert json.loads(changed.stdout)["changes"] == [{"kind": "change", "function": "alarm", "source": "gw", "target": "gw"}]
+    why = "its settings change"
+    assert json.loads(changed.stdout)["changes"] == [{"kind": "change", "function": "alarm", "source": "gw", "target": "gw", "why": why}]
     file.write_text(APP.replace(", releases: cloud", ""))
     leaks = runner.invoke(app, ["plan", str(file)])
     assert leaks.exit_code == 1 and "[gw–pump-1] → pump-1" in leaks.stderr
     assert f"{file}:21:3: alarm → relay@pump-1 carries" in leaks.stderr
     assert runner.invoke(app, ["plan", str(tmp_path / "missing.yaml")]).exit_code == 2
     assert runner.invoke(app, ["plan", str(file), "--running", str(file)]).exit_code == 1
+
+
+STARTED = "driver options change, it is started again"
+ELSE = "what else is said of it changes"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ("ims:2nd_test", "ims:1st_test", ("~", "vibration", f": {STARTED}")),
+        ("pin: 5", "pin: 6", ("~", "relay", f": {STARTED}")),
+        ("safe: off", "safe: on", ("~", "relay", f": {STARTED}")),
+        ("env:OPS_WEBHOOK", "env:OTHER", ("~", "operator", f": {STARTED}")),
+        ('WEBHOOK", effect: idempotent', 'WEBHOOK"', ("~", "operator", f": {ELSE}")),
+        ("1 in 20", "1 in 10", ("~", "report", ": its settings change")),
+        ("  relay:     {from: alarm, at: pump, driver: gpio, pin: 5, effect: idempotent, safe: off}\n", "", ("-", "relay", "")),
+        ("unit: m/s2", "unit: gn", None),  # nobody here is told of it
+    ],
+)
+def test_whatever_would_change_is_named(file: Path, tmp_path: Path, before: str, after: str, change: tuple[str, str, str] | None) -> None:
+    runner, kept = CliRunner(), tmp_path / "plan.json"
+    runner.invoke(app, ["plan", str(file), "--json", str(kept)])
+    running = json.loads(kept.read_text())
+    file.write_text(APP.replace(before, after))
+    found = runner.invoke(app, ["plan", str(file), "--running", str(kept)])
+    told = {line.strip() for line in found.stdout.partition("\nChanges\n")[2].splitlines()}
+    there = {**running["placement"], **running["pinned"]}
+    sign, thing, why = change or ("", "", "")
+    assert told == {f"{sign} {name}  {one['node']}{why}" for name, one in there.items() if name.partition("@")[0] == thing}
+    assert (found.exit_code, "Nothing to change" in found.stdout) == ((3, False) if change else (0, True))
+
+
+def test_code_of_ones_own_that_changes_is_named(tmp_path: Path) -> None:
+    runner, kept, own = CliRunner(), tmp_path / "plan.json", tmp_path / "own.py"
+    own.write_text("class Own:\n    def on(self, sample):\n        return []\n")
+    file = tmp_path / "eddy.yaml"
+    file.write_text(
+        "app: a\nnodes: {gw: {tier: gateway}}\nsources: {s: {at: gw, driver: simulated}}\nfunctions: {f: {use: own.py:Own, from: s}}\n"
+    )
+    first = runner.invoke(app, ["plan", str(file), "--json", str(kept)])
+    assert "+ s  gw" in first.stdout and "+ f  gw" in first.stdout
+    assert runner.invoke(app, ["plan", str(file), "--running", str(kept)]).exit_code == 0
+    own.write_text(own.read_text().replace("[]", "[1]"))
+    changed = runner.invoke(app, ["plan", str(file), "--running", str(kept)])
+    assert changed.exit_code == 3 and changed.stdout.endswith("Changes\n  ~ f  gw: its settings change\n")

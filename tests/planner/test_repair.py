@@ -35,7 +35,8 @@ def test_moves_when_moving_pays_and_stays_when_it_costs_more() -> None:
 
 def test_what_runs_as_planned_has_nothing_to_change() -> None:
     first = plan(pair())
-    running = {name: Running(node, "1" if name == "near" else "") for name, node in first.placement.items()}
+    there = {**first.placement, **pair().pinned()}
+    running = {name: Running(node, "1" if name == "near" else "") for name, node in there.items()}
     again = plan(pair(), first.placement)
     assert changes(again, running) == []
     assert again.objective == pytest.approx(first.objective)
@@ -44,9 +45,10 @@ def test_what_runs_as_planned_has_nothing_to_change() -> None:
 def test_differences_are_create_change_remove_and_move() -> None:
     found = plan(pair(Moving(0)))
     running = {"near": Running("gw-b", "1"), "old": Running("gw-a")}
-    assert [str(change) for change in changes(found, running)] == ["→ near  gw-b → gw-a", "+ far  cloud", "- old  gw-a"]
-    running = {"near": Running("gw-a", "0"), "far": Running("cloud")}
-    assert [str(change) for change in changes(found, running)] == ["~ near  gw-a"]
+    told = [str(change) for change in changes(found, running)]
+    assert told == ["→ near  gw-b → gw-a", "+ far  cloud", "+ sensor  device", "+ table  cloud", "- old  gw-a"]
+    running = {"near": Running("gw-a", "0"), "far": Running("cloud"), "sensor": Running("device"), "table": Running("cloud")}
+    assert [str(change) for change in changes(found, running)] == ["~ near  gw-a: its settings change"]
 
 
 def test_says_why_here_and_what_it_would_cost_elsewhere() -> None:

@@ -241,14 +241,19 @@ def read_token(file: Path | None) -> str | None:
     return text
 
 
-def own_files(app: "App") -> dict[str, str]:
-    """{path: base64 of its content} of people's own files that an app uses."""
-    from base64 import b64encode
-
+def own_code(app: "App") -> dict[str, bytes]:
+    """{path: content} of people's own files that an app uses."""
     from eddy.planner.wiring import wiring
 
     files = {one.program[0] for one in wiring(app) if str(one.program[0]).endswith(".py")}
-    return {file: b64encode((app.folder / file).read_bytes()).decode() for file in sorted(files)}
+    return {file: (app.folder / file).read_bytes() for file in sorted(files)}
+
+
+def own_files(app: "App") -> dict[str, str]:
+    """The same as the hub takes them: the content in base64."""
+    from base64 import b64encode
+
+    return {file: b64encode(content).decode() for file, content in own_code(app).items()}
 
 
 def pause(seconds: float) -> None:

@@ -57,7 +57,9 @@ def _here(described: "App", now: "dict[str, Running]") -> dict[str, Any]:
     from eddy.planner.plan import plan as make
 
     try:
-        found = make(problem(described), {name: there.node for name, there in now.items()})
+        whole = problem(described, client.own_code(described))
+        placed = {function.name for function in whole.functions}
+        found = make(whole, {name: there.node for name, there in now.items() if name in placed})
     except NoPlan as error:
         raise _placed(error, described) from None
     return explain.result(found, explain.changes(found, now))
@@ -86,7 +88,8 @@ def _running(file: Path) -> "dict[str, Running]":
     from eddy.planner.explain import Running
 
     try:
-        placement = json.loads(file.read_text(encoding="utf-8"))["placement"]
-        return {str(name): Running(str(there["node"]), str(there["digest"])) for name, there in placement.items()}
+        applied = json.loads(file.read_text(encoding="utf-8"))
+        there = {**applied["placement"], **applied["pinned"]}
+        return {str(name): Running(str(one["node"]), str(one["digest"])) for name, one in there.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file} does not say what runs ({error!r}): give the file that eddy plan --json wrote") from None

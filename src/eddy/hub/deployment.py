@@ -77,7 +77,7 @@ def deploy(
         NoPlan: No placement satisfies every constraint.
         SettingError: Code of the app's own did not come with it.
     """
-    whole = problem(app)
+    whole = problem(app, files)
     there = whole.without(lost) if lost else whole
     known = {function.name for function in whole.functions}
     # What runs inside a source has no node of its own: it is where its source is.

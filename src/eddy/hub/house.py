@@ -90,7 +90,7 @@ def _take_apart(text: str, files: Mapping[str, bytes], version: int) -> _Known:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         app = parse(text, APP_FILE, Path(folder))
-        return _Known(version, text, files, app, problem(app), {one.instance: one for one in wiring(app)})
+        return _Known(version, text, files, app, problem(app, files), {one.instance: one for one in wiring(app)})
 
 
 class House:
@@ -336,7 +336,8 @@ class House:
                 raise SettingError(f"{clash[0]} runs already as part of another app: give one of them another name")
             where, lost = self._where(before) if before else {}, self._lost(new.problem)
         plan, wanted = deploy(new.app, files, where, lost, key=self._key.public_bytes())  # takes seconds, in which the control loop goes on
-        digests = {one.name: one.digest for one in before.problem.functions} if before else {}
+        where |= {part: where[one.charter.instance] for one in wanted for part in one.parts if one.charter.instance in where}
+        digests = before.problem.digests() if before else {}
         running = {one: Running(node, digests[one]) for one, node in where.items() if one in digests}
         result = explain.result(plan, explain.changes(plan, running))
         result["copies"] = {one.charter.instance: one.holders for one in wanted if one.kind == "function" or one.holders}

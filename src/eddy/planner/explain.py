@@ -40,16 +40,18 @@ class Change:
         function: To what.
         source: Node where it runs; None for `create`.
         target: Node where it would run; None for `remove`.
+        why: What changes of it where it is; empty for what does not stay.
     """
 
     kind: Literal["create", "change", "remove", "move"]
     function: str
     source: str | None
     target: str | None
+    why: str = ""
 
     def __str__(self) -> str:
         way = " → ".join(filter(None, dict.fromkeys((self.source, self.target))))
-        return f"{SIGNS[self.kind]} {self.function}  {way}"
+        return f"{SIGNS[self.kind]} {self.function}  {way}" + (f": {self.why}" if self.why else "")
 
 
 @dataclass(frozen=True)
@@ -154,17 +156,25 @@ def _amount(resource: str, value: float) -> str:
 def changes(plan: Plan, running: Mapping[str, Running]) -> list[Change]:
     """What would be created, changed, moved and removed; what is cut off or waits is left alone."""
     found = []
-    digests = {function.name: function.digest for function in plan.costs.problem.functions}
-    for name, node in plan.placement.items():
+    problem = plan.costs.problem
+    digests, drivers = problem.digests(), problem.drivers()
+    for name, node in {**plan.placement, **problem.pinned()}.items():
         now = running.get(name)
         if now is None:
             found.append(Change("create", name, None, node))
         elif now.node != node:
             found.append(Change("move", name, now.node, node))
         elif now.digest != digests[name]:
-            found.append(Change("change", name, node, node))
+            found.append(Change("change", name, node, node, _changed(now.digest, digests[name], name in drivers)))
     found += [Change("remove", name, now.node, None) for name, now in running.items() if name not in digests]
     return found
+
+
+def _changed(before: str, after: str, driver: bool) -> str:
+    """What of it, in words."""
+    if before.partition(".")[0] == after.partition(".")[0]:
+        return "what else is said of it changes"
+    return "driver options change, it is started again" if driver else "its settings change"
 
 
 def lines(plan: Plan, differences: list[Change]) -> list[str]:
@@ -183,9 +193,10 @@ def lines(plan: Plan, differences: list[Change]) -> list[str]:
 
 def result(plan: Plan, differences: list[Change]) -> dict[str, Any]:
     """All of it, for programs."""
-    digests = {function.name: function.digest for function in plan.costs.problem.functions}
+    digests = plan.costs.problem.digests()
     return {
         "placement": {name: {"node": node, "digest": digests[name]} for name, node in plan.placement.items()},
+        "pinned": {name: {"node": node, "digest": digests[name]} for name, node in plan.costs.problem.pinned().items()},
         "away": dict(plan.away),
         "reasons": [asdict(reason) for reason in reasons(plan)],
         "figures": {"latency_s": plan.figures["latency"], "energy_w": plan.figures["energy"]}

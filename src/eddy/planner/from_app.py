@@ -4,7 +4,9 @@ A sink without `at` is placed like a function, on a gateway or in the cloud.
 """
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from eddy.planner.defaults import LINKS, NODES, Needs, Stream, needs
 from eddy.planner.problem import Flow, Function, Link, Node, Problem, Sink, Source
@@ -12,16 +14,22 @@ from eddy.spec import catalog
 from eddy.spec.instances import Instance, expand, nodes, pairs
 from eddy.spec.learning import Learned
 from eddy.spec.model import App
-from eddy.spec.programs import Program, program
+from eddy.spec.programs import program
 from eddy.spec.vocabulary import SAMPLE_BYTES, SampleType
 
 _RATE_HZ = 1.0  # of a source that does not say so
 _TYPE: SampleType = "float64"  # likewise
+_SAID = {"private", "inputs", "merge", "releases", "copies", "on_partition", "effect"}  # of a thing, beside what it runs and where
 _SINK_CPU_S = {"gateway": 1e-4, "cloud": 1e-4}
 
 
-def problem(app: App) -> Problem:
-    """The problem of a checked app."""
+def problem(app: App, code: Mapping[str, bytes] | None = None) -> Problem:
+    """The problem of a checked app.
+
+    Args:
+        code: {path beside the app's file: content} of people's own files, which tell one configuration from another, too.
+    """
+    digests = _digests(app, code or {})
     instances = expand(app)[0]
     streams: dict[str, Stream] = {}
     functions: list[Function] = []
@@ -33,16 +41,14 @@ def problem(app: App) -> Problem:
             case "function":
                 need = _needs(app, app.functions[instance.of], [streams[one] for one in instance.inputs])
                 streams[instance.name] = need.out
-                functions.append(_function(app, instance, need))
+                functions.append(_function(app, instance, need, digests[instance.of]))
             case "sink" if not instance.at:
-                functions.append(
-                    Function(instance.name, _SINK_CPU_S, digest=_digest(program(app, "sink", instance.of), app.sinks[instance.of]))
-                )
+                functions.append(Function(instance.name, _SINK_CPU_S, digest=digests[instance.of], driver=True))
     hosts = nodes(app)
     return Problem(
         tuple(functions),
-        tuple(Source(one.name, one.at[0], app.sources[one.of].private) for one in instances if one.kind == "source"),
-        tuple(Sink(one.name, one.at[0]) for one in instances if one.kind == "sink" and one.at),
+        tuple(Source(one.name, one.at[0], app.sources[one.of].private, digests[one.of]) for one in instances if one.kind == "source"),
+        tuple(Sink(one.name, one.at[0], digests[one.of]) for one in instances if one.kind == "sink" and one.at),
         tuple(_flow(producer, one.name, streams[producer]) for one in instances for producer in one.inputs),
         tuple(_node(app, name, host) for name, group in hosts.items() for host in group),
         tuple(link for name in app.links for link in _links(app, name)),
@@ -50,9 +56,8 @@ def problem(app: App) -> Problem:
     )
 
 
-def _function(app: App, instance: Instance, need: Needs) -> Function:
+def _function(app: App, instance: Instance, need: Needs, digest: str) -> Function:
     function = app.functions[instance.of]
-    model = app.models[function.model] if isinstance(function, catalog.Model | catalog.Judge) else None
     return Function(
         instance.name,
         need.cpu_s,
@@ -63,7 +68,7 @@ def _function(app: App, instance: Instance, need: Needs) -> Function:
         beside=instance.beside,
         releases=function.releases,
         state_bytes=need.state_bytes,
-        digest=_digest(program(app, "function", instance.of), function, model),
+        digest=digest,
     )
 
 
@@ -86,9 +91,20 @@ def _needs(app: App, function: catalog.Function, inputs: list[Stream]) -> Needs:
     return needs(function.use, settings, {"trees": model.trees, "subsample": model.subsample}, Stream(rate, size))
 
 
-def _digest(does: Program, *declared: catalog.Function | catalog.Sink | Learned | None) -> str:
-    """Tells one configuration from another; the program has what comes from elsewhere in the app, such as a model's columns."""
-    plain = [does, *(one.model_dump(mode="json", by_alias=True) for one in declared if one is not None)]
+def _digests(app: App, code: Mapping[str, bytes]) -> dict[str, str]:
+    """Of each source, function and sink, see `eddy.planner.problem.Function`."""
+    found = {}
+    for kind, items in (("source", app.sources), ("function", app.functions), ("sink", app.sinks)):
+        for name, item in items.items():
+            does = program(app, kind, name)
+            runs = [does, sha256(code.get(does[0], b"")).hexdigest(), getattr(item, "safe", None)]
+            model = app.models[item.model] if isinstance(item, catalog.Model | catalog.Judge) else None
+            said = [item.model_dump(mode="json", include=_SAID), model and model.model_dump(mode="json", by_alias=True)]
+            found[name] = f"{_digest(runs)}.{_digest(said)}"
+    return found
+
+
+def _digest(plain: Any) -> str:
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 

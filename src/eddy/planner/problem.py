@@ -30,7 +30,8 @@ class Function:
         beside: A function that must run on the same node (`with` in the language).
         releases: Declares the label of the output; None: it inherits what comes in.
         state_bytes: What a move has to carry.
-        digest: Tells one configuration from another.
+        digest: Tells one configuration from another: of what runs and, behind a dot, of what else is said of it.
+        driver: It is a sink: what runs is a driver.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Function:
     releases: Level | None = None
     state_bytes: int = 0
     digest: str = ""
+    driver: bool = False
 
     def cpu_s_on(self, node: "Node") -> float | None:
         """CPU seconds for one sample on that node; None when it does not run there."""
@@ -53,19 +55,21 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where data is born: on that node, with that label."""
+    """Where data is born: on that node, with that label; `digest` as of `Function`."""
 
     name: str
     node: str
     label: Level = "cloud"
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """Where data leaves the system: on that node."""
+    """Where data leaves the system: on that node; `digest` as of `Function`."""
 
     name: str
     node: str
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,15 @@ class Problem:
     def pinned(self) -> dict[str, str]:
         """The node of each source and sink."""
         return {source.name: source.node for source in self.sources} | {sink.name: sink.node for sink in self.sinks}
+
+    def digests(self) -> dict[str, str]:
+        """That of each function, source and sink."""
+        things: tuple[Source | Function | Sink, ...] = (*self.sources, *self.functions, *self.sinks)
+        return {one.name: one.digest for one in things}
+
+    def drivers(self) -> set[str]:
+        """Sources and sinks, placed or not."""
+        return {*self.pinned(), *(function.name for function in self.functions if function.driver)}
 
     def without(self, lost: Iterable[str]) -> "Problem":
         """The same with nodes lost, and what is behind them cut off.
