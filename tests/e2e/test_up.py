@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,18 @@ sinks:
   history: {from: detect, at: gw, driver: log, file: history.jsonl}
 models:
   health: {trees: 40, subsample: 32, threshold: quantile 98%, train: {where: device, first: 24 windows}}
+"""
+
+
+HOUSE = """
+app: house
+nodes: {gw: {tier: gateway}}
+sources:
+  room:  {at: gw, driver: http, listen: "127.0.0.1:%d", value: t}
+  table: {at: gw, driver: replay, data: "csv:missing.csv#t", rate: 1Hz}
+  hall:  {at: gw, driver: simulated, rate: 10Hz}
+sinks:
+  log: {from: [room, table, hall], at: gw, driver: log, file: all.jsonl}
 """
 
 
@@ -167,3 +180,31 @@ def test_a_board_that_the_app_does_not_name_is_told(tmp_path: Path) -> None:
     said = CliRunner().invoke(cli, ["up", str(tmp_path / "eddy.yaml"), "--board", "fan=/dev/ttyUSB0"])
     assert said.exit_code == 1
     assert "write NAME=PORT with one of the app's devices (pump)" in said.stderr.replace("\n", " ")
+
+
+def test_a_source_that_cannot_start_is_told_and_holds_nothing_up(tmp_path: Path) -> None:
+    folder = tmp_path / "house"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with Running(folder, HOUSE % port) as house:
+            said = " ".join((folder / "up.log").read_text().split())
+            assert (
+                f"room on gw does not work, and is tried again: LinkLost: cannot listen at 127.0.0.1:{port} (Address already in use" in said
+            )
+            assert "table on gw does not work, and is tried again: DataError: missing.csv cannot be read as a CSV file (No such" in said
+            assert "hall on gw" not in said and "all 4 instances run" not in said
+            assert "2 of 4 instances run; the drivers of 2 have a fault" in said
+            house.until(lambda: house.lines("all.jsonl") > 0, 30)
+
+            assert house.hub
+            there = CliRunner().invoke(cli, ["up", str(folder / "eddy.yaml"), "--hub", house.hub._url, "--json", "-"])
+            found = json.loads(there.stdout)
+            assert (there.exit_code, found["changes"], sorted(found["faults"])) == (1, [], ["room", "table"])
+
+            taken.close()
+            house.until(lambda: "room works now" in (folder / "up.log").read_text(), 30)
+            (folder / "missing.csv").write_text("t\n1\n")
+            house.until(lambda: "table works now" in (folder / "up.log").read_text(), 60)
+            house.until(lambda: house.lines("all.jsonl") > 10, 30)
+            there = CliRunner().invoke(cli, ["up", str(folder / "eddy.yaml"), "--hub", house.hub._url, "--json", "-"])
+            assert (there.exit_code, json.loads(there.stdout)["faults"]) == (0, {})

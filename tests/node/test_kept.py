@@ -1,6 +1,7 @@
 """A source that answers its senders answers when what they sent can no longer be lost, and not a moment earlier."""
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -284,9 +285,11 @@ def test_a_driver_of_a_changed_app_begins_anew_and_what_was_kept_counts_on(gatew
         return posted.result(5)
 
     assert post(1, 1) == (200, {"kept": 1, "quarantined": 0})
+    assert gateway.drivers.state("posts") == [1, True, ""]
     gateway.revise(2, origin="who", allow=["kitchen"])
     gateway.assign()
     gateway.poll()
+    assert gateway.drivers.state("posts") is None  # the driver is that of the app as it was
     gateway.drivers.turn()
     while not gateway.drivers.up("posts"):
         gateway.drivers.turn()
@@ -294,3 +297,15 @@ def test_a_driver_of_a_changed_app_begins_anew_and_what_was_kept_counts_on(gatew
     assert (status, said["kept"], said["quarantined"]) == (400, 0, 1) and "cellar is not allowed here" in said["reason"]
     replica = gateway.host.replica("posts")
     assert replica and (replica.taken, replica.emitted) == (2, 2)
+    assert gateway.drivers.state("posts") == [2, True, ""] and gateway.drivers.state("nobody") is None
+
+
+def test_a_driver_says_why_it_does_not_work(gateway: Gateway) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        gateway.revise(2, listen=f"127.0.0.1:{other.getsockname()[1]}")
+        gateway.assign()
+        gateway.poll()
+        gateway.drivers.turn()
+        while (state := gateway.drivers.state("posts") or [])[1:] in ([], [False, ""]):
+            gateway.drivers.turn()
+    assert state[:2] == [2, False] and "LinkLost: cannot listen at" in state[2]

@@ -75,6 +75,32 @@ def test_a_driver_that_fails_is_started_again_where_it_was_with_ever_longer_wait
     assert (source.given, source.fault, [sensor.at for sensor in made[-1:]]) == (10, "", [10])
 
 
+def test_a_driver_works_once_it_was_read_or_may_be_waiting_for_its_sensor() -> None:
+    clock = Clock()
+    seen: list[bool] = []
+    bad = {1}
+
+    class Slow(Sensor):
+        def read(self) -> Any:
+            for seconds in (0.0, 0.5, 1.0):  # a source may block for a second
+                clock.now += seconds
+                seen.append(source.works)
+            return super().read()
+
+    source = SourceThread(lambda resume: Slow(resume, bad), monotonic_s=clock)
+    assert not source.works
+    source.turn()
+    assert (seen, source.works) == ([False, False, True], True)
+    source.turn()
+    assert (source.works, source.fault) == (False, "OSError: loose contact")
+    source.turn()
+    assert (source.works, source.fault) == (True, "")
+    while not source.ended:
+        source.turn()
+        source.take()
+    assert source.works  # the data have ended, and nothing is wrong
+
+
 def test_a_full_queue_is_not_filled_further() -> None:
     source = SourceThread(lambda resume: Sensor(resume, set()), bound=3)
     assert [source.turn() for _ in range(5)] == [0.0, 0.0, 0.0, None, None]

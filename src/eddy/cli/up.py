@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Progress = Callable[[Any], None]
 
 HERE = "http://127.0.0.1:8787"
+DRIVERS_S = 15.0
+"""So long drivers may take to work or to say what keeps them from it."""
+
 _LOOK_S = 0.05
 _ASK_S = 0.5
 
@@ -43,6 +46,9 @@ def up(
     """Run an app: place its functions, start them, and keep them running until Ctrl-C; with --hub, at nodes that are there already.
 
     Without --hub everything is on this machine: a hub, a process for each node, a simulated device for each microcontroller.
+
+    A source whose driver does not work, since its port is taken or its broker away, is told and tried again, and holds nothing else up.
+    With --hub the exit code is 1 then; what was placed stays.
     """
     from eddy.cli import console
     from eddy.cli.progress import Display
@@ -61,6 +67,8 @@ def up(
             result = here(local, app, file, wait, once, display.update)
     if json is not None:
         console.write_json(json, result)
+    if hub is not None and result["faults"]:
+        raise typer.Exit(1)
 
 
 def down(
@@ -133,7 +141,7 @@ def here(
             result = _apply(there, app, file, progress, wait_s, local.look)
             tell(f"the hub is at {local.url}: eddy status --hub {local.url}; Ctrl-C ends")
             try:
-                _keep(there, app, local, once, progress, each, enough)
+                _keep(there, app, local, once, progress, each, enough, result["faults"])
             except KeyboardInterrupt:
                 tell(f"stopping; what is kept stays in {local.folder}")
             result["progress"] = there.call("GET", f"apps/{app.name}/progress")
@@ -141,7 +149,7 @@ def here(
 
 
 def _apply(there: client.Hub, app: "App", file: Path, progress: "Progress", wait_s: float, look: Any) -> dict[str, Any]:
-    """Place an app, and wait until all of it runs."""
+    """Place an app, and wait until all of it runs; `faults` of the answer says which drivers do not work, and why."""
     from eddy.errors import LinkTimeout
     from eddy.sim.local import progress_of
 
@@ -162,13 +170,51 @@ def _apply(there: client.Hub, app: "App", file: Path, progress: "Progress", wait
     while True:
         look()
         said = there.call("GET", f"apps/{app.name}/progress")
-        progress({"doing": progress_of(said), "done": said["running"], "total": said["instances"]})
         if said["running"] >= said["instances"]:
+            plan["faults"] = faults = _faults(there, app, progress, look)
+            progress({"doing": progress_of(said, len(faults)), "done": said["running"] - len(faults), "total": said["instances"]})
             return plan
+        progress({"doing": progress_of(said), "done": said["running"], "total": said["instances"]})
         if time.monotonic() > end:
             silent = [f"{one.instance} on {one.node}" for one in there.functions() if one.app == app.name and one.index < 0]
             raise LinkTimeout(f"not everything runs after {wait_s:.0f} s: {', '.join(silent[:5])}: see eddy status and eddy logs")
         time.sleep(_LOOK_S)
+
+
+def _faults(there: client.Hub, app: "App", progress: "Progress", look: Any) -> dict[str, str]:
+    """{source: what its driver said} of those that do not work; waits until each does, or has said why not."""
+    progress({"doing": "waiting for the drivers of sources"})
+    devices = {node.name for node in there.nodes() if node.tier == "device"}
+    sources = [one for one in there.functions() if one.app == app.name and one.kind == "source"]
+    waiting = {one.instance: one.node for one in sources if one.node not in devices}
+    found: dict[str, str] = {}
+    end = time.monotonic() + DRIVERS_S
+    while waiting:
+        look()
+        late = time.monotonic() > end
+        for instance, node in list(waiting.items()):
+            works, fault = _driver(there, instance)
+            if works or fault or late:
+                del waiting[instance]
+            if not works and (fault or late):
+                found[instance] = fault or f"it has not started within {DRIVERS_S:.0f} s: see eddy logs"
+                progress({"event": f"{instance} on {node} does not work, and is tried again: {found[instance]}"})
+        if waiting:
+            time.sleep(_LOOK_S)
+    return found
+
+
+def _driver(there: client.Hub, instance: str) -> tuple[bool, str]:
+    """Whether a driver works, and what it said if it failed last; nothing of either before it is there."""
+    from urllib.parse import quote
+
+    from eddy.errors import EddyError
+
+    try:
+        works, fault = there.call("GET", f"functions/{quote(instance, safe='')}/answers/driver")["answer"]
+    except EddyError:
+        return False, ""
+    return works, fault
 
 
 def _keep(
@@ -179,8 +225,9 @@ def _keep(
     progress: "Progress",
     each: "Callable[[list[Event]], None]",
     enough: "Callable[[dict[str, Any]], bool]",
+    faults: dict[str, str],
 ) -> None:
-    """Until Ctrl-C, or until all data are through."""
+    """Until Ctrl-C, or until all data are through. Those of `faults` that work by now are told, and taken out."""
     from eddy.errors import EddyError
     from eddy.sim.local import progress_of
 
@@ -199,7 +246,10 @@ def _keep(
                 number = event.number
                 progress({"event": f"{event.node}: {event.kind} {event.instance} {event.text}".replace("  ", " ")})
             each(news)
-            progress({"doing": progress_of(said)})
+            for instance in [one for one in faults if _driver(there, one)[0]]:
+                del faults[instance]
+                progress({"event": f"{instance} works now"})
+            progress({"doing": progress_of(said, len(faults))})
             ended = ended + 1 if said["ended"] and said["ended"] >= _sources(there, app) and not said["pending"] else 0
             if enough(said) or (once and ended > 2):
                 return

@@ -314,6 +314,8 @@ class House:
         self._entry(instance)
         said = self._mesh.ask(instance, encode([what, instance]), _ASK_S)
         answer: Any = None if said is None else decode(said)
+        if what == "driver" and answer:  # of this revision, or it is as good as none
+            return answer[1:] if answer[0] == self._entry(instance).charter.revision else None
         return self._measured(instance, answer) if answer and what == "alarms" else answer
 
     def _measured(self, instance: str, raised: list[list[Any]]) -> list[list[Any]]:

@@ -121,10 +121,11 @@ def function(hub: Hub, instance: Instance) -> FunctionView:
 
 @router.get("/functions/{instance}/answers/{what}", summary="Ask the owner of an instance")
 def ask(
-    hub: Hub, instance: Instance, what: Annotated[Any, Path(pattern="^(last|state-size|alarms)$", examples=["last"])]
+    hub: Hub, instance: Instance, what: Annotated[Any, Path(pattern="^(last|state-size|alarms|driver)$", examples=["last"])]
 ) -> dict[str, Any]:
     """`last` is its last output, `[seq, time_ns, value]` or `[]`; `state-size` is in bytes; `alarms` is what an
-    alarm has raised, `[origin, since_ns, value, by, note, unit]` each, the value in that unit. 504 when nobody answers in time."""
+    alarm has raised, `[origin, since_ns, value, by, note, unit]` each, the value in that unit; `driver` is of a
+    source or sink `[works, fault]`, what its driver said if it failed last. 504 when nobody answers in time."""
     find_function(hub, instance)
     return {"answer": to_json(answer(hub, instance, what))}
 

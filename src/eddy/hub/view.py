@@ -270,7 +270,8 @@ class HubView(Protocol):
         Args:
             instance: Its name.
             what: `last`: its last output as `[seq, time_ns, value]`, or `[]` when there was none; `state-size`: bytes of its state;
-                `alarms`: what an alarm has raised, `[origin, since_ns, value, by, note, unit]` each, the value as it was measured.
+                `alarms`: what an alarm has raised, `[origin, since_ns, value, by, note, unit]` each, the value as it was measured;
+                `driver`: of a source or sink `[works, fault]`: whether its driver works, and what it said if it failed last.
 
         Returns:
             Plain data; None when the owner did not answer in time.

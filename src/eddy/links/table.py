@@ -84,7 +84,8 @@ class Table:
             with self._path.open(encoding="utf-8-sig", newline="") as file:
                 return [name.strip() for name in next(csv.reader(file, delimiter=self._delimiter), [])]
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{self._path} cannot be read as a CSV file: {error}") from None
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise DataError(f"{self._path} cannot be read as a CSV file ({why}): put it there, or name another one with `data`") from None
 
     def _number(self, text: str, line: int) -> int:
         try:

@@ -21,6 +21,9 @@ from eddy.node.sinks import BATCH as WRITTEN_AT_ONCE
 from eddy.node.sinks import BOUND, SinkRunner
 from eddy.node.sources import SourceThread
 
+DRIVER = "driver"
+"""What the hub asks of a source or sink, see `Drivers.state`."""
+
 ENTRY_BYTES = 32768
 """What a driver has read at once: an entry of a log holds it, and a record of the hop at most 65,535 bytes."""
 
@@ -105,6 +108,17 @@ class Drivers:
     def up(self, name: str) -> bool:
         """Whether the driver of a source works."""
         return name in self._sources and self._sources[name].thread.up
+
+    def state(self, name: str) -> list[Any] | None:
+        """Of a source or sink: the revision of its charter, whether its driver works, and what that said if it failed last.
+
+        None when it is not owned here, or its driver is still that of an older revision.
+        """
+        replica, driver = self._host.replica(name), self._sources.get(name) or self._sinks.get(name)
+        if replica is None or driver is None or driver.program != replica.charter.program:
+            return None
+        runs = driver.thread if isinstance(driver, _Source) else driver.runner
+        return [replica.charter.revision, runs.works, runs.fault]
 
     def close(self) -> None:
         """Stop all of them."""

@@ -30,7 +30,7 @@ from eddy.links.driver import Home
 from eddy.node import programs
 from eddy.node.code import Code
 from eddy.node.copying import forked
-from eddy.node.drivers import Drivers
+from eddy.node.drivers import DRIVER, Drivers
 from eddy.node.journal import SqliteJournal
 from eddy.node.line import Lines
 from eddy.security import keyfile
@@ -120,8 +120,9 @@ class Node:
         """What somebody on the mesh asks: [what, instance]."""
         try:
             asked: Any = decode(question)
-            said = self.host.look(asked[1], asked[0])
-        except (EddyError, IndexError, TypeError, KeyError):
+            what, instance = asked[:2]
+            said = self._drivers.state(instance) if what == DRIVER else self.host.look(instance, what)
+        except (EddyError, TypeError, KeyError, ValueError):
             return None
         return None if said is None else encode(said)
 

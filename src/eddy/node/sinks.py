@@ -92,6 +92,11 @@ class SinkRunner:
         """Samples that can be offered now."""
         return max(0, self._bound - len(self._queue))
 
+    @property
+    def works(self) -> bool:
+        """Whether the driver has not failed; it is not started before there is something to write."""
+        return not self.fault
+
     def hear(self) -> None:
         """Whoever decides about this sink lives, although it has nothing to say."""
         with self._changed:

@@ -1,5 +1,6 @@
 """Runs a source in a thread of its own: it may wait for its sensor without anybody waiting for it."""
 
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,7 @@ from eddy.links.driver import Source
 
 BACKOFF_S = (1.0, 60.0)  # the first wait, and the longest; each is twice the one before
 _IDLE_S = 0.05  # between two questions to a source that had nothing
+_BLOCKS_S = 1.0  # so long a source may block when it is read
 
 
 class SourceThread:
@@ -20,14 +22,18 @@ class SourceThread:
         start: Makes the driver; gets the number of samples that it has given already (`resume`).
         kept: Samples that the system has taken from earlier.
         bound: Samples in the queue at which the source is not asked any more.
+        monotonic_s: The clock.
 
     Attributes:
         faults, fault: How often the driver failed, and what it said last; "" once it works again.
         given: Samples that the driver has given, those of earlier included.
     """
 
-    def __init__(self, start: Callable[[int], Source], kept: int = 0, bound: int = 1024) -> None:
+    def __init__(
+        self, start: Callable[[int], Source], kept: int = 0, bound: int = 1024, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._start = start
+        self._monotonic_s = monotonic_s
         self._bound = bound
         self._queue: deque[tuple[int, Any]] = deque()
         self._changed = Condition()
@@ -36,6 +42,8 @@ class SourceThread:
         self._told = kept
         self._broken: Exception | None = None  # what the driver said when it was told
         self._wait_s = BACKOFF_S[0]
+        self._begun_s = 0.0  # when the driver was started
+        self._read = False  # it has been read without a fault
         self._over = False
         self._closed = False
         self._thread: Thread | None = None
@@ -80,6 +88,11 @@ class SourceThread:
         return self._driver is not None
 
     @property
+    def works(self) -> bool:
+        """Whether a driver has been read, or is still being read without a fault; also when the data have ended."""
+        return self._over or (self.up and (self._read or self._monotonic_s() - self._begun_s > _BLOCKS_S))
+
+    @property
     def ended(self) -> bool:
         """Whether the data have ended and all of them were taken."""
         return self._over and not self._queue
@@ -112,7 +125,7 @@ class SourceThread:
             self._end_driver()
             wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, BACKOFF_S[1])
             return wait_s
-        self.fault, self._wait_s = "", BACKOFF_S[0]
+        self.fault, self._wait_s, self._read = "", BACKOFF_S[0], True
         if not said:
             return _IDLE_S
         samples = said if isinstance(said, list) else [said]
@@ -124,6 +137,7 @@ class SourceThread:
 
     def _begin_driver(self, driver: Source) -> None:
         with self._changed:
+            self._begun_s, self._read = self._monotonic_s(), False
             self._driver, self._first = driver, self.given
 
     def _end_driver(self) -> None:

@@ -224,8 +224,9 @@ class Local:
         return process
 
 
-def progress_of(said: dict[str, Any]) -> str:
-    """How far an app is, in words."""
-    if said["running"] < said["instances"]:
-        return f"{said['running']} of {said['instances']} instances run"
+def progress_of(said: dict[str, Any], faults: int = 0) -> str:
+    """How far an app is, in words, when the drivers of so many do not work."""
+    running = said["running"] - faults
+    if running < said["instances"]:
+        return f"{running} of {said['instances']} instances run" + (f"; the drivers of {faults} have a fault" if faults else "")
     return f"all {said['instances']} instances run" + (f", {said['pending']} outputs on their way" if said["pending"] else "")
