@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +184,7 @@ def test_a_board_that_the_app_does_not_name_is_told(tmp_path: Path) -> None:
     assert "write NAME=PORT with one of the app's devices (pump)" in said.stderr.replace("\n", " ")
 
 
-def test_a_source_that_cannot_start_is_told_and_holds_nothing_up(tmp_path: Path) -> None:
+def test_a_source_that_cannot_start_is_told_and_holds_nothing_up_and_a_second_up_is_told_of_the_first(tmp_path: Path) -> None:
     folder = tmp_path / "house"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -197,6 +199,11 @@ def test_a_source_that_cannot_start_is_told_and_holds_nothing_up(tmp_path: Path)
             house.until(lambda: house.lines("all.jsonl") > 0, 30)
 
             assert house.hub
+            again = CliRunner().invoke(cli, ["up", str(folder / "eddy.yaml"), "--port", "0"])
+            assert again.exit_code == 1
+            told = again.stderr.replace("\n", " ")
+            assert f"an app runs already in {(folder / '.eddy').resolve()} (process {house.process.pid})" in told
+            assert f"change it with eddy up --hub {house.hub._url}" in told and "Traceback" not in told
             there = CliRunner().invoke(cli, ["up", str(folder / "eddy.yaml"), "--hub", house.hub._url, "--json", "-"])
             found = json.loads(there.stdout)
             assert (there.exit_code, found["changes"], sorted(found["faults"])) == (1, [], ["room", "table"])
@@ -208,3 +215,15 @@ def test_a_source_that_cannot_start_is_told_and_holds_nothing_up(tmp_path: Path)
             house.until(lambda: house.lines("all.jsonl") > 10, 30)
             there = CliRunner().invoke(cli, ["up", str(folder / "eddy.yaml"), "--hub", house.hub._url, "--json", "-"])
             assert (there.exit_code, json.loads(there.stdout)["faults"]) == (0, {})
+    assert "Traceback" not in (folder / ".eddy" / "hub.log").read_text()
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "eddy.yaml").write_text(HOUSE % 0)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "eddy", "up", "--port", str(port)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert f"the hub could not start: the hub cannot listen at 127.0.0.1 port {port}" in done.stderr.replace("\n", " ")
+    assert (tmp_path / ".eddy" / "hub.log").read_text().count("\n") == 1

@@ -131,8 +131,8 @@ def here(
     from eddy.cli.joining import join
 
     tell = telling(progress)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     with local:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
         progress({"doing": "starting the hub"})
         local.start_hub()
         with client.connect(local.url, None) as there:

@@ -6,6 +6,7 @@ With `--bare` there are neither keys nor API, endpoints are on loopback, and mes
 import argparse
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def _hear(control: Control, data: bytes, now_ms: int) -> None:
 
 
 def main() -> None:
-    """The command line. The API's token comes from EDDY_TOKEN."""
+    """The command line. The API's token comes from EDDY_TOKEN. What it cannot have, such as a port, is told in one line."""
     parser = argparse.ArgumentParser(prog="eddy.hub.service")
     parser.add_argument("--dir", type=Path)
     parser.add_argument("--database", default="")
@@ -131,11 +132,14 @@ def main() -> None:
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--only", action="store_true", help="connect to the endpoints named here, and to no others that these know")
     given = parser.parse_args()
-    if given.bare:
-        serve_bare(given.database, given.listen, given.connect, not given.only)
-    else:
-        host, _, port = given.api.rpartition(":")
-        serve(given.dir, given.database, given.listen, (host, int(port)), os.environ.get("EDDY_TOKEN"), given.connect)
+    try:
+        if given.bare:
+            serve_bare(given.database, given.listen, given.connect, not given.only)
+        else:
+            host, _, port = given.api.rpartition(":")
+            serve(given.dir, given.database, given.listen, (host, int(port)), os.environ.get("EDDY_TOKEN"), given.connect)
+    except EddyError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

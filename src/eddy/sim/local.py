@@ -4,6 +4,8 @@ Everything is what it would be on many machines: nodes join with tokens, links a
 survives in the folder. A process that ends is started again.
 """
 
+import fcntl
+import os
 import select
 import signal
 import subprocess
@@ -114,10 +116,28 @@ class Local:
         self._tell = tell
 
     def __enter__(self) -> "Local":
+        """Raises SettingError when somebody else runs an app in the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            who, url = self._lock.read().strip(), self.folder / "hub" / "api.url"
+            self._lock.close()
+            at = url.read_text() if url.exists() else "URL"
+            raise SettingError(
+                f"an app runs already in {self.folder} (process {who}): change it with eddy up --hub {at}, end it with Ctrl-C where it "
+                "was started, or run this one in a folder of its own with --dir and --port 0"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+        self._lock.close()
 
     def start_hub(self) -> None:
         """Start it, and wait until it answers.
