@@ -61,8 +61,9 @@ class Sparkplug:
     later birth has ended says nothing.
 
     What aliases stand for, and the datatypes of metrics that come without, is known from births, and by this object only. Of more than
-    `NODES` edge nodes or `METRICS` metrics those edge nodes are forgotten that have been silent for longest. A message with an alias that
-    is not known cannot be decoded. Its edge node is then asked for a rebirth, as when the number of a message shows that one is missing.
+    `NODES` edge nodes those are forgotten that have been silent for longest, and of more than `METRICS` metrics those of these. A message
+    with an alias that is not known cannot be decoded. Its edge node is then asked for a rebirth, as when the number of a message shows that
+    one is missing.
 
     Args:
         value: Metrics that are wanted, one or several; all without. Where it is one, samples are its value.
@@ -123,7 +124,7 @@ class Sparkplug:
             raise Undecodable(f"the message holds {len(message.metrics)} metrics: send at most {SAMPLES} at once")
         node = self._heard(name)
         try:
-            found = self._death(node, message) if said == "NDEATH" else self._said(said, node, device, message, now_ns)
+            found = self._death(node, message) if said == "NDEATH" else self._news(said, node, device, message, now_ns)
             return list(self._readings(f"{name}/{device}" if device else name, found))
         except UnicodeDecodeError as error:
             raise Undecodable(f"the message has a name or text that is no UTF-8 at its byte {error.start}") from None
@@ -135,16 +136,21 @@ class Sparkplug:
         return node
 
     def _bound(self) -> None:
-        while len(self._nodes) > NODES or self._metrics > METRICS:
+        while len(self._nodes) > NODES:
             self._metrics -= len(self._nodes.pop(next(iter(self._nodes))).born)
+        for node in self._nodes.values():
+            if self._metrics <= METRICS:
+                break
+            self._metrics -= len(node.born)
+            node.born = {}  # but not when it was asked last: one with too many metrics would be asked for them without end
 
     def _death(self, node: _Node, message: Any) -> Iterator[tuple[int | None, str, Any]]:
         session = _session(message)
         if session is None or node.session is None or session == node.session:
             yield None, ONLINE, False
 
-    def _said(self, said: str, node: _Node, device: str, message: Any, now_ns: int) -> Iterator[tuple[int | None, str, Any]]:
-        """(time in ms, metric, value)."""
+    def _news(self, said: str, node: _Node, device: str, message: Any, now_ns: int) -> Iterator[tuple[int | None, str, Any]]:
+        """(time in ms or None for now, metric, value) of all that is wanted; what the message says about its edge node is noted."""
         sent_ms = message.timestamp if message.HasField("timestamp") else None
         if message.HasField("seq"):
             if said != "NBIRTH" and node.number is not None and message.seq != (node.number + 1) % _NUMBERS:

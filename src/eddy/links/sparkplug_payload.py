@@ -10,8 +10,6 @@ from typing import Any
 from eddy.errors import ToolMissing, Undecodable
 from eddy.links.plain import SAMPLE_BYTES
 
-BOOLEAN = 11
-
 # Fields by message: type, name, number; a star where there may be several. What is not read here, such as properties, is not declared:
 # it is unknown to protobuf, which passes over it. Only numbers and types are on the wire, so the messages have short names of their own.
 _MESSAGES = {
@@ -27,11 +25,11 @@ _MESSAGES = {
 }
 _INTEGERS = {1: (8, True), 2: (16, True), 3: (32, True), 4: (64, True), 5: (8, False), 6: (16, False), 7: (32, False), 8: (64, False)}
 _INTEGERS |= {13: (64, True)}  # a time before 1970 is one in two's complement
+_FLOAT, _BOOLEAN, _DATASET, _TEMPLATE, _FLOATS, _BOOLEANS, _STRINGS = 9, 11, 16, 19, 30, 32, 33
 _ARRAYS = range(22, 35)
 _BITS = {"int_value": 32, "long_value": 64}
-_FIELDS = {9: "float_value", 10: "double_value", BOOLEAN: "boolean_value", 12: "string_value", 14: "string_value", 15: "string_value"}
-_FIELDS |= {16: "dataset_value", 17: "bytes_value", 18: "bytes_value", **dict.fromkeys(_ARRAYS, "bytes_value")}
-_FLOAT, _DATASET, _TEMPLATE, _FLOATS, _BOOLEANS, _STRINGS = 9, 16, 19, 30, 32, 33
+_FIELDS = {_FLOAT: "float_value", 10: "double_value", _BOOLEAN: "boolean_value", 12: "string_value", 14: "string_value", 15: "string_value"}
+_FIELDS |= {_DATASET: "dataset_value", 17: "bytes_value", 18: "bytes_value", **dict.fromkeys(_ARRAYS, "bytes_value")}
 _ITEMS = {22: "b", 23: "h", 24: "i", 25: "q", 26: "B", 27: "H", 28: "I", 29: "Q", _FLOATS: "f", 31: "d", 34: "q"}
 
 
@@ -79,8 +77,8 @@ def parser() -> Callable[[bytes], Any]:
 
 
 def rebirth(now_ms: int) -> bytes:
-    """The payload of the command that an edge node answers with its births (section 6.4.23)."""
-    metric = {"name": "Node Control/Rebirth", "timestamp": now_ms, "datatype": BOOLEAN, "boolean_value": True}
+    """The payload of the command that an edge node answers with its births (NCMD)."""
+    metric = {"name": "Node Control/Rebirth", "timestamp": now_ms, "datatype": _BOOLEAN, "boolean_value": True}
     made: bytes = payload_class()(timestamp=now_ms, metrics=[metric]).SerializeToString()
     return made
 
