@@ -196,6 +196,8 @@ class FakeHub:
 
     def ask(self, instance: str, what: str) -> Any:
         with self._lock:
+            if what == "driver":
+                return [True, ""]
             return self.raised.get(instance, []) if what == "alarms" else self.last[instance] if what == "last" else 4711
 
     def devices(self) -> list[DeviceView]:
