@@ -577,7 +577,26 @@ def test_a_file_that_is_being_written_anew_is_left_until_it_stays_as_it_is(watch
         with (inbox / "a.csv").open("a") as file:
             file.write(f"{number},21\n")
         assert temperatures(source) == []
-    assert temperatures(source) == [20, 21, 21, 21, 21]  # all of it is new, and `unique` tells which rows are
+    assert temperatures(source) == [21, 21, 21, 21]
+
+
+def test_a_file_that_is_written_further_is_read_on_also_after_restarts(watched: dict[str, Any]) -> None:
+    inbox, everything = Path(watched["folder"]), [0, 1, 2, 3, 4, 47, 5]
+    write(inbox, "a.csv", [["0", "0"], ["1", "1"], ["2", "2"]])
+    source = Folder(**watched)
+    seen = temperatures(source)
+    for text in ("3,3\n", "4,4", "7\n", "5,5\n"):  # half a row, and what it should have been
+        with (inbox / "a.csv").open("a") as file:
+            file.write(text)
+        source = Folder(**watched, resume=len(seen))
+        for _ in range(3):
+            seen += temperatures(source)
+    assert seen == everything
+    for kept in range(len(everything) + 1):
+        source, rest = Folder(**watched, resume=kept), list[int]()
+        for _ in range(8):
+            rest += temperatures(source)
+        assert rest == (everything[kept:] if kept > 4 else [*everything[kept:4], 47, 47, 5])
 
 
 @pytest.mark.parametrize("gone", [False, True])

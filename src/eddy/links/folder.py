@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from eddy.links.driver import Home
 from eddy.links.intake import Samples
 
 _BATCH = 512
+_PART_BYTES = 1 << 20
 _LOOK_S = 0.5
 _KINDS = (".csv", ".parquet")
 
@@ -27,9 +28,10 @@ class Folder:
 
     A file must be whole when it has its name: write it elsewhere, or under a name that ends otherwise, and rename it. It must stay until it
     is read. Which files were taken, and how many samples each gave, is kept in the node's folder; so a restart goes on behind the last
-    sample that was kept. A file with other content than the one that was taken under its name is another file, and all of its rows are new;
-    the one whose place it took has been read by then, or a sample in quarantine says how far it was. A row that cannot be decoded goes to
-    quarantine. Every sample is `{"from": file, "value": row}`, unless `origin` names a column.
+    sample that was kept. A file that was written further is read on behind the rows that it had; a last row without its end may have been
+    half of one, and is read again. One with other content than that which was taken under its name is another file, and all of its rows are
+    new; the one whose place it took has been read by then, or a sample in quarantine says how far it was. A row that cannot be decoded goes
+    to quarantine. Every sample is `{"from": file, "value": row}`, unless `origin` names a column.
 
     Args:
         folder: Where the files come; made if it is not there.
@@ -69,8 +71,9 @@ class Folder:
             raise DataError(f"{folder} cannot be used as a folder: {error.strerror}") from None
         place = Path(home.folder) if home else self._folder
         self._list = place / f".folder-{sha256(str(folder).encode()).hexdigest()[:12]}.json"
-        # [name, samples or None, how it looked or None where that was not noted, digest of its content]
-        self._taken: list[list[Any]] = [[*one, None, ""][:4] for one in json.loads(self._list.read_text())] if self._list.exists() else []
+        # [name, samples or None, how it looked or None where that was not noted, digest of its content, rows that were taken before]
+        listed = json.loads(self._list.read_text()) if self._list.exists() else []
+        self._taken: list[list[Any]] = [[*one, *(None, "", 0)[len(one) - 2 :]] for one in listed]
         self._changing: dict[str, list[int]] = {}  # how those that were taken and look different looked last
         self._skip = resume  # samples that are kept, of files that are not behind us
         self._at = 0  # in the list
@@ -97,14 +100,15 @@ class Folder:
     def _open(self) -> bool:
         """Begin the next file; whether there is one."""
         if self._at == len(self._taken):
-            self._taken += [[name, None, [], ""] for name in self._fresh()]
+            self._taken += [[name, None, [], "", before] for name, before in self._fresh()]
             if self._at == len(self._taken):
                 return False
         entry = self._taken[self._at]
         self._count, self._skip = self._skip, 0
         try:
             file = (self._folder / entry[0]).open("rb")
-            looks, content = _looks(os.fstat(file.fileno())), _content(file)
+            looks = entry[2] if entry[3] else _looks(os.fstat(file.fileno()))
+            content = _content(file, looks[1])
         except OSError as error:
             self._rows = iter([_unread(entry[0], error)])
             return True
@@ -112,15 +116,17 @@ class Folder:
             file.close()
             self._rows = iter([_unread(entry[0], f"another file took its place when {self._count} samples of it were kept")])
             return True
-        entry[2:] = looks, content
+        entry[2:4] = looks, content
         self._note()  # before anything of it is given: the order is what the count of samples means
-        self._rows = self._samples(entry[0], file)
-        for _ in islice(self._rows, self._count):
-            continue
+        before = entry[4] + self._count
+        until = None if entry[1] is None else entry[4] + entry[1]  # what the file has behind that is of another entry
+        self._rows = islice(self._samples(entry[0], file), before, until)
         return True
 
-    def _fresh(self) -> list[str]:
-        """Names of files that are new, or hold something else than when they were taken and are not just being written."""
+    def _fresh(self) -> list[tuple[str, int]]:
+        """Files that are new, or hold something else than when they were taken and are not just being written; and how many rows of them
+        were taken before.
+        """
         known = {entry[0]: entry for entry in self._taken}
         before, self._changing = self._changing, {}
         fresh = []
@@ -129,17 +135,17 @@ class Folder:
             with suppress(OSError):  # it has gone, or cannot be read, which was told
                 looks = _looks(file.stat()) if entry else []
                 if entry is None:
-                    fresh.append(file.name)
+                    fresh.append((file.name, 0))
                 elif entry[2] is None:
                     entry[2] = looks
                 elif looks != entry[2]:
                     self._changing[file.name] = looks
                     if before.get(file.name) == looks:
                         with file.open("rb") as opened:
-                            if _content(opened) == entry[3]:
+                            if _content(opened, looks[1]) == entry[3]:
                                 entry[2] = looks
                             else:
-                                fresh.append(file.name)
+                                fresh.append((file.name, _taken_before(opened, entry)))
         return fresh
 
     def _note(self) -> None:
@@ -198,11 +204,24 @@ def _looks(found: os.stat_result) -> list[int]:
     return [found.st_ino, found.st_size, found.st_mtime_ns]
 
 
-def _content(file: io.BufferedReader) -> str:
-    """What tells the content of a file from any other."""
-    digest = file_digest(file, "sha256").hexdigest()
+def _content(file: io.BufferedReader, size: int) -> str:
+    """What tells the first bytes of a file from any others."""
+    digest, left = sha256(), size
+    while left > 0 and (part := file.read(min(left, _PART_BYTES))):
+        digest.update(part)
+        left -= len(part)
     file.seek(0)
-    return digest
+    return digest.hexdigest() if not left else ""
+
+
+def _taken_before(file: io.BufferedReader, entry: list[Any]) -> int:
+    """Rows that an entry of the list has taken of a file, if that was written further since: without one that had no end."""
+    size: int = entry[2][1]
+    rows: int = entry[4] + (entry[1] or 0)
+    if not entry[3] or not size or _content(file, size) != entry[3]:
+        return 0
+    file.seek(size - 1)
+    return rows if file.read(1) == b"\n" else max(0, rows - 1)
 
 
 def _unread(name: str, why: Exception | str) -> tuple[int, Any]:
