@@ -26,6 +26,7 @@ LARGEST = 1 << 20
 INFLIGHT = 4096
 WEEK_MS = 7 * 24 * 3600 * 1000
 _PATIENCE_S = 0.5
+_AHEAD = 512  # samples that are decoded ahead of there being room for them: meanwhile the node's other threads wait
 _MOST = 65535  # messages that a broker takes ahead of acknowledgements, when it does not say
 _FAILED = 128  # reason codes from here on
 
@@ -105,6 +106,7 @@ class Subscribe:
         self._closed = False
         self._heard = 0
         self._burst: list[Message] = []
+        self._ahead = 0  # samples in it
         self._line: Line | None = None
         self._owed: deque[tuple[int, int, int | None]] = deque()  # to be acknowledged, in order: message, quality, its receipt
         self._told: set[int] = set()  # receipts that are with the broker
@@ -230,11 +232,15 @@ class Subscribe:
         asks = "ResponseTopic" in vars(getattr(message, "properties", None) or self)
         receipt = (message.mid, message.qos, message.properties if asks else None, outcome(samples, faults))
         self._burst.append((samples, len(payload), receipt))
+        self._ahead += len(samples)
+        if self._ahead >= _AHEAD:
+            self._flush()
 
     def _flush(self) -> None:
         """Hand over what was heard in one go: what it waits for here is not read from the broker."""
         while self._burst and not self._closed:
             del self._burst[: self._intake.offer_all(self._burst, _PATIENCE_S)]
+        self._ahead = 0
 
     def _confirm(self, receipts: list[tuple[int, int, Any, dict[str, Any]]]) -> None:
         if self._line:
