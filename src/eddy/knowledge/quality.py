@@ -82,14 +82,21 @@ def _stream(duck: Any, view: str, has_value: bool, outside: str, at_once: int) -
 
 
 def _stretches(duck: Any, view: str, at_once: int) -> list[str]:
-    """Conditions for stretches of time, one after the other: a day, or equal parts of one with many samples."""
-    days = f"SELECT day, count(*), min(epoch_us(time)), max(epoch_us(time)) FROM {view} GROUP BY day ORDER BY day"  # noqa: S608 - quoted
+    """Conditions for stretches of time, one after the other: some days, or equal parts of one with many samples."""
+    sql = f"SELECT day, count(*), min(epoch_us(time)), max(epoch_us(time)) FROM {view} GROUP BY day ORDER BY day"  # noqa: S608 - quoted
+    several: list[tuple[Any, Any, int, int, int]] = []  # first and last day, rows, begin and last, us
+    for day, rows, begin, last in duck.execute(sql).fetchall():
+        if several and several[-1][2] + rows <= at_once:
+            first, _, before, begun, _ = several.pop()
+            several.append((first, day, before + rows, begun, last))
+        else:
+            several.append((day, day, rows, begin, last))
     out = []
-    for day, rows, first, last in duck.execute(days).fetchall():
+    for first, day, rows, begin, last in several:
         parts = ceil(rows / at_once)
-        ends = [first + (last + 1 - first) * part // parts for part in range(parts + 1)]
-        for begin, end in pairwise(ends):
-            out.append(f"day = DATE '{day}' AND time >= make_timestamp({begin})::TIMESTAMPTZ AND time < make_timestamp({end})::TIMESTAMPTZ")
+        for low, high in pairwise([begin + (last + 1 - begin) * part // parts for part in range(parts + 1)]):
+            within = f"time >= make_timestamp({low})::TIMESTAMPTZ AND time < make_timestamp({high})::TIMESTAMPTZ"
+            out.append(f"day BETWEEN DATE '{first}' AND DATE '{day}' AND {within}")
     return out
 
 
