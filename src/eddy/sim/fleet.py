@@ -142,7 +142,7 @@ def _part(lake: Lake, app: App, data: Path, part: Part) -> dict[str, Any]:
                 rounded += sum(isinstance(one, Decimal) and kept[name] != float(one) for name, one in row.items())
                 wanted[origin, at_us] = kept
     found: dict[Key, list[Row]] = {}
-    sql = f"SELECT * EXCLUDE (seq, birth, received, late, day, time) FROM {part.source}"  # noqa: S608 - a name of the app
+    sql = f"SELECT * EXCLUDE (seq, birth, received, late, resent, day, time) FROM {part.source}"  # noqa: S608 - a name of the app
     for there in lake.query(sql).rows() if part.source in lake.streams else []:
         key = (str(there.pop("origin")), int(there.pop("time_ns")) // 1000)
         found.setdefault(key, []).append({name: one for name, one in there.items() if one is not None})
