@@ -172,6 +172,8 @@ def _apply(there: client.Hub, app: "App", file: Path, progress: "Progress", wait
         said = there.call("GET", f"apps/{app.name}/progress")
         if said["running"] >= said["instances"]:
             plan["faults"] = faults = _faults(there, app, progress, look)
+            if faults:  # to be seen also where a bar of the same length was
+                progress({"event": progress_of(said, len(faults))})
             progress({"doing": progress_of(said, len(faults)), "done": said["running"] - len(faults), "total": said["instances"]})
             return plan
         progress({"doing": progress_of(said), "done": said["running"], "total": said["instances"]})
